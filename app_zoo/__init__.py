@@ -1,0 +1,1 @@
+"""Applications: what a user runs."""

@@ -1,0 +1,1 @@
+"""Classify single texts."""

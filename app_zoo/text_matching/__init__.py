@@ -1,0 +1,1 @@
+"""Classify pairs of texts."""

@@ -1,0 +1,41 @@
+"""What the presets `paper` and `easytransfer` decide (METHODS.md 1)."""
+
+from typing import Any
+
+from easymft.config.schema import ExperimentConfig
+
+# Path of a field -> its value under (paper, easytransfer). model.activation is absent from `paper`: there the weights'
+# own config decides.
+_PRESET_VALUES: dict[str, tuple[Any, Any]] = {
+    "data.truncation_tie": ("first", "second"),
+    "data.padding": ("longest", "max_length"),
+    "model.activation": (None, "gelu_approximate"),
+    "mft.typicality.embedding": ("token_mean", "pooled"),
+    "mft.typicality.out_of_domain": ("mean_of_cosines", "cosine_to_mean"),
+    "mft.typicality.decimals": (None, 5),
+    "mft.corruption": ("false_domain", "shuffle"),
+    "mft.domain_weighting": ("typicality", "none"),
+    "mft.layer_pooling": ("real_tokens", "all_positions"),
+    "mft.domain_classifier": ("per_layer", "shared"),
+    "mft.normalization": ("examples", "nonzero_weights"),
+    "train.schedule": ("linear", "easytransfer"),
+    "train.optimizer": ("adamw", "adamw_easytransfer"),
+    "train.clip_repeated_rows": ("summed", "separate"),
+    "train.epoch_batches": ("per_epoch", "continuous"),
+}
+
+
+def resolve_presets(config: ExperimentConfig) -> ExperimentConfig:
+    """Returns a copy of `config` in which every field left to the preset holds the preset's value."""
+    resolved = config.model_copy(deep=True)
+    column = ("paper", "easytransfer").index(resolved.mft.preset)
+    for path, values in _PRESET_VALUES.items():
+        section: Any = resolved
+        *parents, name = path.split(".")
+        for parent in parents:
+            section = getattr(section, parent)
+        if getattr(section, name) is None:
+            setattr(section, name, values[column])
+    if resolved.data.group_by_length is None:
+        resolved.data.group_by_length = resolved.data.padding == "longest"
+    return resolved

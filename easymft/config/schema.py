@@ -1,0 +1,250 @@
+"""The settings of an EasyMFT run: one class for each section of the JSON config.
+
+A value of null in a field that a preset decides means "as the preset says"; `easymft.config.presets.resolve_presets`
+fills it in, and the config written into a run's folder holds no such null.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+FileList = list[str]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys and values of another JSON type are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, validate_default=False)
+
+
+class ColumnsConfig(Section):
+    """Where each field of an example stands: a column's name, or its number counted from 0."""
+
+    text: Column = Field("text", description="The text, or the first text of a pair.")
+    text_pair: Column | None = Field(None, description="The second text; text_matching only.")
+    domain: Column | None = Field(None, description="The domain. Without it all rows are of one unnamed domain.")
+    label: Column | None = Field(None, description="The class. Not needed to predict.")
+    weight: Column | None = Field(None, description="The user's own weight of the example, at least 0.")
+    id: Column | None = Field(None, description="An identifier, used in messages and kept in outputs.")
+    typicality: Column | None = Field(None, description="Typicality scores, as written by --mode typicality.")
+
+
+class DataConfig(Section):
+    """Files, their format, and how their texts become token ids."""
+
+    train_files: FileList = Field([], description="Files or globs to train on, or to score in --mode typicality.")
+    dev_files: FileList = Field([], description="Files or globs that choose the best checkpoint.")
+    test_files: FileList = Field([], description="Files or globs that --mode evaluate reports on.")
+    format: Literal["auto", "tsv", "csv", "jsonl", "parquet"] = Field(
+        "auto", description="auto: by the file's ending (.tsv .csv .jsonl .parquet, also with .gz)."
+    )
+    columns: ColumnsConfig = ColumnsConfig()
+    column_names: list[str] | None = Field(None, description="The names of all columns of files without a header.")
+    header: bool | None = Field(
+        None, description="Whether the first line holds column names. null: true unless column_names or numbers are given."
+    )
+    quoting: bool | None = Field(None, description='Whether " quotes fields. null: true for csv, false for tsv.')
+    strip_whitespace: bool = Field(
+        False, description="Remove white space around every field and accept Windows line ends; otherwise both are errors."
+    )
+    labels: list[str] | None = Field(None, description="The classes in order. null: the sorted labels of the train files.")
+    domains: list[str] | None = Field(None, description="The domains in order. null: the sorted ones of the train files.")
+    bad_rows: Literal["stop", "skip"] = Field(
+        "stop", description="skip: count bad rows, list them in skipped_rows.tsv of the output folder, go on without them."
+    )
+    bad_row_limit: PositiveInt = Field(20, description="How many bad rows a message lists at most.")
+    max_sequence_length: Annotated[int, Field(ge=4)] = Field(128, description="Tokens, [CLS] and [SEP] included.")
+    truncation_tie: Literal["first", "second"] | None = Field(
+        None, description="Which text of a pair loses a token when both are equally long. Preset; paper: first."
+    )
+    padding: Literal["longest", "max_length"] | None = Field(
+        None, description="Pad a batch to its longest row, or always to max_sequence_length. Preset; paper: longest."
+    )
+    group_by_length: bool | None = Field(
+        None, description="Put rows of like length into a batch. Preset; paper: true (false with padding max_length)."
+    )
+    cache_folder: str | None = Field(None, description="Where token ids are cached. null: <output_folder>/cache.")
+
+
+class EncoderShape(Section):
+    """The shape of a BERT encoder made from nothing (initialization: random)."""
+
+    vocab_size: PositiveInt
+    hidden_size: PositiveInt = 768
+    num_layers: PositiveInt = 12
+    num_attention_heads: PositiveInt = 12
+    intermediate_size: PositiveInt = 3072
+    max_position_embeddings: PositiveInt = 512
+    type_vocab_size: PositiveInt = 2
+    activation: Literal["gelu", "gelu_approximate"] = "gelu"
+
+
+class ModelConfig(Section):
+    """Where the encoder comes from, and the classifier on top of it."""
+
+    weights: str | None = Field(
+        None,
+        description="A short name (all-minilm-l6-v2), a Hugging Face folder or name, a TF1 or TF2 BERT checkpoint, "
+        "or the output folder of an EasyMFT run.",
+    )
+    weights_format: Literal["auto", "run", "huggingface", "tf1", "tf2", "name"] = "auto"
+    initialization: Literal["weights", "random"] = Field(
+        "weights", description="random: an untrained encoder. Never chosen by itself."
+    )
+    encoder: EncoderShape | None = Field(None, description="For initialization: random without a weights folder.")
+    vocabulary_file: str | None = Field(None, description="A WordPiece vocab.txt. null: the one beside the weights.")
+    lower_case: bool | None = Field(None, description="null: as the weights' tokenizer says.")
+    activation: Literal["gelu", "gelu_approximate"] | None = Field(
+        None, description="null: the preset's (easytransfer: gelu_approximate), else as the weights' config says."
+    )
+    dropout: Fraction = Field(0.1, description="After embeddings, attention and feed-forward outputs.")
+    attention_dropout: Fraction = 0.1
+    head_dropout: Fraction = Field(0.1, description="On the pooled [CLS] before the classifier head.")
+    head: Literal["fresh", "transfer"] = Field("fresh", description="finetune: a new classifier head, or the weights' own.")
+
+
+class TypicalityConfig(Section):
+    """How typical an example is for its class (METHODS.md 1.1)."""
+
+    alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(0.5, description="Weight of the in-domain cosine.")
+    embedding: Literal["token_mean", "pooled"] | None = Field(
+        None, description="E(x): mask-aware mean of the last layer, or the pooled [CLS]. Preset; paper: token_mean."
+    )
+    out_of_domain: Literal["mean_of_cosines", "cosine_to_mean"] | None = Field(
+        None, description="Preset; paper: mean_of_cosines, easytransfer: cosine_to_mean."
+    )
+    center: bool = Field(False, description="Subtract the global mean of E before the cosine.")
+    whiten: bool = Field(False, description="PCA-whiten E (and centre it) before the cosine.")
+    whitening_epsilon: Annotated[float, Field(gt=0.0)] = Field(1e-5, description="Added to the eigenvalues.")
+    rescale_to_mean_1: bool = Field(False, description="Divide the scores by their mean.")
+    decimals: Annotated[int, Field(ge=0, le=9)] | None = Field(
+        None, description="Round the scores. Preset; easytransfer: 5, paper: null, full float32."
+    )
+    batch_size: PositiveInt = Field(64, description="Texts embedded at once.")
+
+
+class MFTConfig(Section):
+    """Meta fine-tuning: typicality weights and domain corruption (METHODS.md 1)."""
+
+    preset: Literal["paper", "easytransfer"] = Field("paper", description="Decides every field that is null.")
+    typicality: TypicalityConfig = TypicalityConfig()
+    weighting: Literal["typicality", "none"] = Field("typicality", description="none: t = 1 (ablation DC).")
+    domain_loss_weight: Annotated[float, Field(ge=0.0)] = Field(0.1, description="lambda; 0: no corruption (ablation TW).")
+    layers: list[int] | None = Field(
+        None, description="0-based encoder layers of the corruption, negative from the end. null: every third, 2, 5, 8, ..."
+    )
+    corruption: Literal["false_domain", "shuffle"] | None = Field(None, description="Preset; paper: false_domain.")
+    domain_weighting: Literal["typicality", "none"] | None = Field(
+        None, description="w_i of the domain loss. Preset; paper: typicality, easytransfer: none."
+    )
+    layer_pooling: Literal["real_tokens", "all_positions"] | None = Field(
+        None, description="h_l(x): the mean without or with padding. Preset; paper: real_tokens."
+    )
+    domain_classifier: Literal["per_layer", "shared"] | None = Field(None, description="Preset; paper: per_layer.")
+    normalization: Literal["examples", "nonzero_weights"] | None = Field(
+        None, description="What the class loss is divided by. Preset; paper: examples, easytransfer: nonzero_weights."
+    )
+
+
+class TrainConfig(Section):
+    """Optimisation (METHODS.md 1.4)."""
+
+    domains: Literal["all", "union"] | list[str] = Field(
+        "all", description="finetune: a model for each domain, one on the union of all rows, or one for each listed domain."
+    )
+    epochs: PositiveInt = 2
+    global_batch_size: PositiveInt = Field(32, description="Examples a step, over all replicas.")
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-5
+    warmup_fraction: Fraction = Field(0.1, description="Share of the steps with a linearly rising rate.")
+    schedule: Literal["linear", "easytransfer"] | None = Field(None, description="Preset; paper: linear.")
+    optimizer: Literal["adamw", "adamw_easytransfer"] | None = Field(None, description="Preset; paper: adamw.")
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Annotated[float, Field(gt=0.0)] = 1e-6
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.01, description="Not on LayerNorm and biases.")
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = Field(1.0, description="Global gradient norm. null: no clipping.")
+    clip_repeated_rows: Literal["summed", "separate"] | None = Field(
+        None, description="How repeated rows of embedding gradients enter the norm. Preset; paper: summed."
+    )
+    epoch_batches: Literal["per_epoch", "continuous"] | None = Field(
+        None, description="continuous: epochs run into one another, steps = int(N * epochs / batch) + 1. Preset."
+    )
+    max_steps: PositiveInt | None = Field(None, description="Stop early; the schedule still spans all steps.")
+    monitor: Literal["accuracy", "macro_f1", "loss"] = Field("accuracy", description="The dev metric of the best checkpoint.")
+    early_stopping_patience: PositiveInt | None = Field(None, description="Epochs without a better dev metric.")
+    checkpoint_every_steps: PositiveInt = Field(200, description="How often the state for resuming is written.")
+
+
+class EvaluationConfig(Section):
+    """Settings of --mode evaluate, and of the dev evaluation while training."""
+
+    batch_size: PositiveInt = 64
+    metrics_file: str | None = Field(None, description="null: <output_folder>/metrics.json.")
+
+
+class PredictionConfig(Section):
+    """Settings of --mode predict."""
+
+    input_files: FileList = Field([], description="Files or globs; labels are not needed.")
+    output_file: str | None = Field(None, description="A .tsv or .jsonl file. null: <output_folder>/predictions.tsv.")
+    batch_size: PositiveInt = 64
+    chunk_size: PositiveInt = Field(8192, description="Rows held in memory at once.")
+
+
+class ExportConfig(Section):
+    """Settings of --mode export."""
+
+    folder: str | None = Field(None, description="null: <output_folder>/saved_model.")
+    version: PositiveInt = Field(1, description="The version folder that TF Serving looks for.")
+    embeddings_signature: bool = Field(False, description="Also export text -> embedding.")
+
+
+class ConvertConfig(Section):
+    """Settings of --mode convert: write model.weights in another format."""
+
+    format: Literal["huggingface", "tf1", "tf2"] = "huggingface"
+    folder: str | None = Field(None, description="null: <output_folder>/converted.")
+
+
+class RuntimeConfig(Section):
+    """Where and how a run computes."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    strategy: Literal["auto", "one_device", "mirrored"] = Field("auto", description="auto: mirrored on several GPUs.")
+    logical_cpus: PositiveInt | None = Field(None, description="Split the CPU into this many devices, to try a strategy.")
+    precision: Literal["float32", "bfloat16_matmul", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="bfloat16_matmul: float32 everywhere, products on the CPU's bfloat16 units."
+    )
+    deterministic: bool = Field(False, description="Bit-equal repeats, at some cost in speed.")
+    jit_compile: bool = Field(False, description="Compile the training step with XLA.")
+    resume: bool = Field(True, description="Go on from the state in output_folder, if it is of the same config.")
+    overwrite: bool = Field(False, description="Start anew in the output folder of another run, which is kept as <folder>.old.")
+    progress: bool = Field(True, description="Show progress bars.")
+
+
+class AboutConfig(Section):
+    """What a reader of the config should know; changes nothing."""
+
+    description: str = ""
+    command: str = ""
+    result: str = ""
+
+
+class ExperimentConfig(Section):
+    """One EasyMFT config file."""
+
+    about: AboutConfig = AboutConfig()
+    application: Literal["text_classification", "text_matching"] = "text_classification"
+    output_folder: Annotated[str, Field(min_length=1)]
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    mft: MFTConfig = MFTConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    prediction: PredictionConfig = PredictionConfig()
+    export: ExportConfig = ExportConfig()
+    convert: ConvertConfig = ConvertConfig()
+    runtime: RuntimeConfig = RuntimeConfig()

@@ -1,0 +1,25 @@
+"""Errors that EasyMFT raises for mistakes a user can mend.
+
+The command line prints their message as it is and ends with exit code 2, so a message is complete on its own: what was
+found where, and what was expected.
+"""
+
+
+class EasyMFTError(Exception):
+    """Base of all errors that name a user's mistake rather than a defect of the program."""
+
+
+class ConfigError(EasyMFTError):
+    """A config file, an override or a combination of settings is not valid."""
+
+
+class DataError(EasyMFTError):
+    """An input file or one of its rows is not valid."""
+
+
+class CheckpointError(EasyMFTError):
+    """Weights are missing, damaged, or do not fit the model they are loaded into."""
+
+
+class ExportError(EasyMFTError):
+    """A model cannot be exported, or its export failed a check."""

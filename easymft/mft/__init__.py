@@ -1,0 +1,1 @@
+"""The method: typicality, domain corruption, loss, model."""
