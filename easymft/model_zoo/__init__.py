@@ -1,1 +1,1 @@
-"""From names, folders and checkpoints to weights."""
+"""Names to weights: Hugging Face, TF1 and TF2 checkpoints, read and written strictly."""

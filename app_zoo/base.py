@@ -1,0 +1,85 @@
+"""`Application`: what all applications share, from a config to running one of its modes."""
+
+import importlib
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from app_zoo.run_folder import RunFolder
+from easymft.config.schema import ExperimentConfig
+from easymft.data.bad_rows import SkippedRows
+from easymft.data.labels import LabelMap, infer_maps
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The classes and domains of a run, in the order of their numbers."""
+
+    labels: LabelMap
+    domains: LabelMap
+
+
+class Application:
+    """One application (which columns, which head) under one config.
+
+    A subclass says whether its inputs are pairs. TensorFlow is imported by the modes that need it, not here.
+
+    Args:
+        config: Presets resolved, checked for the mode that will be run.
+    """
+
+    pair: bool = False
+
+    def __init__(self, config: ExperimentConfig):
+        self.config = config
+        self.folder = RunFolder(config.output_folder)
+        self.dry_run = False
+
+    def run(self, mode: str, dry_run: bool = False) -> None:
+        """Runs a mode.
+
+        Args:
+            mode: A name in `app_zoo.registry.MODES`, which is also the module in `app_zoo.stages`.
+            dry_run: Load everything, run one batch, leave nothing behind.
+
+        Raises:
+            EasyMFTError: The user has something to mend.
+        """
+        stage = importlib.import_module(f"app_zoo.stages.{mode}")
+        self.dry_run = dry_run
+        if not dry_run:
+            stage.run(self)
+            return
+        with tempfile.TemporaryDirectory(prefix="easymft-dry-run-") as scratch:
+            self.scratch = Path(scratch)
+            stage.run(self)
+        print(f"dry run of --mode {mode}: everything loads and one batch runs", flush=True)
+
+    @property
+    def work_folder(self) -> Path:
+        """Where the run writes: its output folder, or a scratch folder of a dry run."""
+        return self.scratch if self.dry_run else self.folder.path
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where token ids are cached."""
+        configured = self.config.data.cache_folder
+        return Path(configured) if configured and not self.dry_run else self.work_folder / "cache"
+
+    @cached_property
+    def strategy(self):
+        """The tf.distribute strategy of the run; making it also sets seeds and precision."""
+        from easymft.training.strategy import configure_runtime
+
+        return configure_runtime(self.config.runtime)
+
+    def skipped_rows(self) -> SkippedRows | None:
+        """Where `bad_rows: skip` lists what was skipped."""
+        if self.config.data.bad_rows == "stop":
+            return None
+        return SkippedRows(self.work_folder / "skipped_rows.tsv")
+
+    def infer_maps(self) -> Maps:
+        """Classes and domains, as configured or as they occur in the train files; one pass over them."""
+        return Maps(*infer_maps(self.config.data, pair=self.pair))

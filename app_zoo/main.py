@@ -1,0 +1,111 @@
+"""The `easymft` command."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from absl import flags
+
+from app_zoo.registry import MODES, resolve_application
+from app_zoo.usage import render_help
+from easymft.config.expectations import nearest
+from easymft.errors import ConfigError, EasyMFTError
+
+# pydantic and the applications (TensorFlow) are imported inside the functions that need them, so that --help is quick.
+
+_FLAGS = ("mode", "config", "set", "dry_run", "dump_config", "help")
+_BFLOAT16_VARIABLE = "TF_SET_ONEDNN_FPMATH_MODE"
+
+
+class _Arguments(NamedTuple):
+    mode: str | None
+    config: str | None
+    overrides: list[str]
+    dry_run: bool
+    dump_config: bool
+    help: bool
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: The words after the program's name; None takes those of the process.
+
+    Returns:
+        The exit code: 0, 2 after a user's mistake (told on stderr, a line for each), 130 after an interrupt.
+    """
+    try:
+        return _run(_parse(list(sys.argv[1:] if argv is None else argv)))
+    except EasyMFTError as error:
+        for line in str(error).splitlines():
+            print(f"easymft: error: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("easymft: interrupted; the same command goes on from the last saved state", file=sys.stderr)
+        return 130
+
+
+def _parse(words: list[str]) -> _Arguments:
+    values = flags.FlagValues()  # Our own: the process-wide one holds the flags of every imported library.
+    flags.DEFINE_string("mode", None, "", flag_values=values)
+    flags.DEFINE_string("config", None, "", flag_values=values)
+    flags.DEFINE_multi_string("set", [], "", flag_values=values)
+    flags.DEFINE_boolean("dry_run", False, "", flag_values=values)
+    flags.DEFINE_boolean("dump_config", False, "", flag_values=values)
+    flags.DEFINE_boolean("help", False, "", short_name="h", flag_values=values)
+    values.set_gnu_getopt(True)
+    try:
+        rest = values(["easymft", *words])[1:]
+    except flags.UnrecognizedFlagError as error:
+        hint = nearest(f"--{error.flagname}", [f"--{name}" for name in _FLAGS])
+        raise ConfigError(f"unknown option --{error.flagname}; {hint} (see easymft --help)") from None
+    except flags.IllegalFlagValueError as error:
+        raise ConfigError(f"{str(error).split(': ')[0]}: not a value that it takes (see easymft --help)") from None
+    except flags.Error as error:
+        raise ConfigError(" ".join(str(error).split())) from None
+    if rest:
+        raise ConfigError(f'unexpected word "{rest[0]}"; every option starts with -- (see easymft --help)')
+    if values.mode is not None and values.mode not in MODES:
+        raise ConfigError(f'unknown mode "{values.mode}"; {nearest(values.mode, list(MODES))}')
+    return _Arguments(values.mode, values.config, values.set, values.dry_run, values.dump_config, values.help)
+
+
+def _run(arguments: _Arguments) -> int:
+    if arguments.help:
+        sys.stdout.write(render_help(arguments.mode))
+        return 0
+    if arguments.mode is None and not arguments.dump_config:
+        raise ConfigError(f"--mode is missing; one of {', '.join(MODES)} (see easymft --help)")
+    if arguments.config is None:
+        raise ConfigError("--config is missing; a JSON file such as those in configs/ (see easymft --help)")
+    from easymft.config.loading import dump_config, load_config
+
+    config = load_config(arguments.config, arguments.overrides, mode=arguments.mode)
+    if arguments.dump_config or arguments.mode is None:
+        sys.stdout.write(dump_config(config))
+        return 0
+    _prepare_environment(config.runtime.precision)
+    application = resolve_application(config.application)(config)
+    application.run(arguments.mode, dry_run=arguments.dry_run)
+    return 0
+
+
+def _prepare_environment(precision: str) -> None:
+    """Sets what TensorFlow reads once, when it is imported: how much it logs, and how it multiplies float32."""
+    # Without an NVIDIA driver TensorFlow logs an error that there is none; what goes wrong in earnest is raised anyway.
+    quiet = "2" if os.path.exists("/proc/driver/nvidia") else "3"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", quiet)
+    if precision == "bfloat16_matmul":
+        os.environ[_BFLOAT16_VARIABLE] = "BF16"
+    elif os.environ.pop(_BFLOAT16_VARIABLE, None) is not None:
+        note = f"{_BFLOAT16_VARIABLE} of the environment is not used; runtime.precision decides, and is {precision}"
+        print(f"easymft: note: {note}", file=sys.stderr)
+    for name in ("tensorflow", "absl", "tf_keras"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

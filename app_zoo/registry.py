@@ -1,0 +1,54 @@
+"""What `easymft` can run: application names -> classes, imported only when asked for, and the modes."""
+
+import importlib
+from typing import Any, NamedTuple
+
+from easymft.config.expectations import nearest
+from easymft.errors import ConfigError
+
+
+class Mode(NamedTuple):
+    """One word after --mode.
+
+    Attributes:
+        help: What it does, in a line.
+        stage: The module in `app_zoo.stages` that does it.
+    """
+
+    help: str
+    stage: str
+
+
+APPLICATIONS: dict[str, str] = {
+    "text_classification": "app_zoo.text_classification.application:TextClassification",
+    "text_matching": "app_zoo.text_matching.application:TextMatching",
+}
+
+MODES: dict[str, Mode] = {
+    "validate": Mode("read all files once and report rows, domains x labels, lengths and bad rows", "validate"),
+    "typicality": Mode("score how typical each training example is for its class over the domains", "typicality"),
+    "meta_tune": Mode("meta-fine-tune one model over all domains (computes typicality if absent)", "meta_tune"),
+    "finetune": Mode("fine-tune each domain, a list of them, or all rows together", "finetune"),
+    "evaluate": Mode("report accuracy, macro-F1, loss and confusion matrix by domain", "evaluate"),
+    "predict": Mode("write the label and its probabilities for every row, in input order", "predict"),
+    "export": Mode("write a SavedModel that takes texts, for TensorFlow Serving", "export"),
+    "convert": Mode("write the weights in another checkpoint format", "convert"),
+}
+
+
+def resolve_application(name: str) -> Any:
+    """Imports an application.
+
+    Args:
+        name: A key of `APPLICATIONS`.
+
+    Returns:
+        Its class, `Application(config)` with `run(mode, dry_run)`.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    if name not in APPLICATIONS:
+        raise ConfigError(f'unknown application "{name}"; {nearest(name, list(APPLICATIONS))}')
+    module, class_name = APPLICATIONS[name].split(":")
+    return getattr(importlib.import_module(module), class_name)

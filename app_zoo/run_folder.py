@@ -1,0 +1,151 @@
+"""The folder of one run: who owns it, whether it is finished, and what stands where in it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from easymft.config.loading import dump_config, load_config
+from easymft.config.schema import ExperimentConfig
+from easymft.errors import ConfigError
+from easymft.evaluation.files import replacing
+
+_CONFIG, _STATUS = "config.json", "run.json"
+_BEFORE_THE_RUN = ("cache", "skipped_rows.tsv", "validation.json")  # written while the inputs are still being checked
+# These say how to run or to describe, not what is computed: a run may be resumed with others.
+_FREE_SETTINGS = {
+    "about": None,
+    "evaluation": None,
+    "prediction": None,
+    "export": None,
+    "convert": None,
+    "output_folder": None,
+    "runtime": ("resume", "overwrite", "progress"),
+    "data": ("test_files", "cache_folder", "bad_row_limit"),
+    "train": ("checkpoint_every_steps",),
+}
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Writes JSON to a temporary name, then renames it."""
+    with replacing(file) as part:
+        part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _what_counts(config: dict[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for section, values in config.items():
+        free = _FREE_SETTINGS.get(section, ())
+        if free is None:
+            continue
+        if isinstance(values, dict):
+            flat |= {f"{section}.{key}": value for key, value in values.items() if key not in free}
+        else:
+            flat[section] = values
+    return flat
+
+
+class RunFolder:
+    """The output folder of a training or scoring run.
+
+    Args:
+        path: `output_folder` of the config.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def check(self, config: ExperimentConfig, mode: str) -> bool:
+        """Tells whether the same run has already finished here, and stops if the folder is not to be had; writes nothing.
+
+        Raises:
+            ConfigError: The folder belongs to another run or to something else, or cannot be written.
+        """
+        parent = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise ConfigError(f"output_folder: cannot write to {self.path}: no permission for {parent}")
+        if self._is_occupied() and not config.runtime.overwrite:
+            self._check_same_run(config, mode)
+            if not config.runtime.resume and not self.is_finished:
+                raise ConfigError(
+                    f"output_folder: {self.path} holds an interrupted run and runtime.resume is false; "
+                    "set runtime.resume to go on or runtime.overwrite to start anew"
+                )
+            return self.is_finished
+        return False
+
+    def claim(self, config: ExperimentConfig, mode: str) -> None:
+        """Makes the folder this run's own, after `check` and once all inputs are known to be good.
+
+        Raises:
+            ConfigError: The folder cannot be written.
+        """
+        if self._is_occupied():
+            if not config.runtime.overwrite:
+                return
+            self._move_away()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / _CONFIG).write_text(dump_config(config), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"output_folder: cannot write to {self.path}: {error.strerror}") from error
+        write_json(self.path / _STATUS, {"mode": mode, "finished": False})
+
+    def _is_occupied(self) -> bool:
+        try:
+            return self.path.exists() and any(entry.name not in _BEFORE_THE_RUN for entry in self.path.iterdir())
+        except NotADirectoryError as error:
+            raise ConfigError(f"output_folder: {self.path} is a file, expected a folder") from error
+
+    def _move_away(self) -> None:
+        old = self.path.with_name(self.path.name + ".old")
+        if old.exists():
+            raise ConfigError(f"output_folder: {old} is in the way of keeping the run that runtime.overwrite replaces; move it")
+        self.path.rename(old)
+
+    def _check_same_run(self, config: ExperimentConfig, mode: str) -> None:
+        status = self.status()
+        if status is None:
+            raise ConfigError(f"output_folder: {self.path} is not empty and is not an EasyMFT run; choose another folder")
+        if status["mode"] != mode:
+            raise ConfigError(
+                f"output_folder: {self.path} holds a run of --mode {status['mode']}, received --mode {mode}; "
+                "choose another folder or set runtime.overwrite"
+            )
+        old = _what_counts(json.loads((self.path / _CONFIG).read_text(encoding="utf-8")))
+        new = _what_counts(json.loads(dump_config(config)))
+        changed = [f"{key}: {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
+        if changed:
+            raise ConfigError(
+                f"output_folder: {self.path} holds another run ({'; '.join(changed)}); "
+                "choose another folder or set runtime.overwrite"
+            )
+
+    def status(self) -> dict[str, Any] | None:
+        """The run's record of itself ("mode", "finished", ...), or None where there is no run."""
+        file = self.path / _STATUS
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end."""
+        status = self.status()
+        return bool(status and status["finished"])
+
+    def finish(self, **facts: Any) -> None:
+        """Marks the run as finished and records facts about it (JSON values)."""
+        write_json(self.path / _STATUS, (self.status() or {}) | {"finished": True} | facts)
+
+    def read_config(self) -> ExperimentConfig:
+        """The resolved config of the training run in the folder, for modes that work on it.
+
+        Raises:
+            ConfigError: There is no finished training run in the folder.
+        """
+        status = self.status()
+        if status is None or not status["finished"] or status["mode"] not in ("meta_tune", "finetune"):
+            found = "nothing" if status is None else f"a run of --mode {status['mode']}, finished: {status['finished']}"
+            raise ConfigError(
+                f"output_folder: expected a finished run of --mode meta_tune or finetune in {self.path}, found {found}"
+            )
+        return load_config(self.path / _CONFIG)

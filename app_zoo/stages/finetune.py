@@ -1,0 +1,85 @@
+"""--mode finetune: plain fine-tuning of each domain, or of the union, from any weights."""
+
+import numpy as np
+from rich.console import Console
+
+from app_zoo.base import Application, Maps
+from app_zoo.inputs import load_tokens
+from app_zoo.run_folder import write_json
+from app_zoo.stages.evaluate import evaluate_splits
+from app_zoo.stages.fitting import build_classifier, fit, load_weights
+from app_zoo.stages.trained import open_run
+from easymft.data.labels import save_maps
+from easymft.data.token_dataset import TokenDataset
+from easymft.errors import ConfigError, DataError
+
+
+def run(app: Application) -> None:
+    """Fine-tunes a model for each domain in `<output_folder>/<domain>`, or one on all rows in the folder itself."""
+    if not app.dry_run and app.folder.check(app.config, "finetune"):
+        print(f"already finished: {app.folder.path}", flush=True)
+        return
+    maps = app.infer_maps()
+    parts = _parts(app, maps)
+    pretrained = load_weights(app)
+    tokens = load_tokens(app, app.config.data.train_files, maps, pretrained.vocabulary, training=True)
+    dev_tokens = None
+    if app.config.data.dev_files:
+        dev_tokens = load_tokens(app, app.config.data.dev_files, maps, pretrained.vocabulary)
+    _check_rows(parts, tokens, dev_tokens, maps)
+    if not app.dry_run:
+        app.folder.claim(app.config, "finetune")
+        save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
+    for domain in parts[:1] if app.dry_run else parts:
+        _finetune_part(app, maps, domain, tokens, dev_tokens)
+    if app.dry_run:
+        return
+    app.folder.finish(models=parts)
+    evaluate_splits(app, open_run(app))
+
+
+def _parts(app: Application, maps: Maps) -> list[str]:
+    """The models to make: a domain's name for each, "" for one on the union."""
+    wanted = app.config.train.domains
+    if wanted == "union" or (wanted == "all" and app.config.data.columns.domain is None):
+        return [""]
+    if wanted == "all":
+        return list(maps.domains.names)
+    unknown = [domain for domain in wanted if domain not in maps.domains.names]
+    if unknown:
+        raise ConfigError(f"train.domains: unknown domain {unknown[0]!r}, expected some of {', '.join(maps.domains.names)}")
+    return list(wanted)
+
+
+def _rows(tokens: TokenDataset, domain: str, maps: Maps) -> np.ndarray:
+    if domain == "":
+        return np.arange(tokens.num_examples)
+    return np.flatnonzero(tokens.domain_ids == maps.domains.index(domain))
+
+
+def _check_rows(parts: list[str], tokens: TokenDataset, dev_tokens: TokenDataset | None, maps: Maps) -> None:
+    for domain in parts:
+        for name, split in (("train_files", tokens), ("dev_files", dev_tokens)):
+            if split is not None and not len(_rows(split, domain, maps)):
+                raise DataError(f"data.{name}: no row of domain {domain!r}, expected at least one to fine-tune it")
+
+
+def _finetune_part(
+    app: Application, maps: Maps, domain: str, tokens: TokenDataset, dev_tokens: TokenDataset | None
+) -> None:
+    folder = app.work_folder / domain
+    record_file = folder / "training.json"
+    if record_file.is_file():  # this part was finished before the run was interrupted
+        return
+    if domain:
+        Console().rule(f"domain {domain}")
+    folder.mkdir(exist_ok=True, parents=True)
+    pretrained = load_weights(app)  # each model starts from the same weights
+    classifier = build_classifier(app, pretrained, maps, app.config.model.head)
+    part = tokens.subset(_rows(tokens, domain, maps))
+    dev_part = dev_tokens.subset(_rows(dev_tokens, domain, maps)) if dev_tokens is not None else None
+    record = fit(
+        app, classifier, classifier, pretrained, maps, folder=folder, tokens=part, dev_tokens=dev_part
+    )
+    if not app.dry_run:
+        write_json(record_file, record)

@@ -1,0 +1,91 @@
+"""--mode meta_tune: score typicality, then train on weighted examples under domain corruption."""
+
+import numpy as np
+
+from app_zoo.base import Application, Maps
+from app_zoo.inputs import load_tokens
+from app_zoo.stages.evaluate import evaluate_splits
+from app_zoo.stages.fitting import build_classifier, fit, load_weights
+from app_zoo.stages.typicality import score, write_overview
+from app_zoo.stages.trained import open_run
+from easymft.data.labels import save_maps
+from easymft.data.token_dataset import TokenDataset
+from easymft.mft.domain_corruption import domain_loss_floor, resolve_layers
+from easymft.mft.loss import MetaFineTuningLoss
+from easymft.mft.model import MetaFineTuner
+from easymft.model_zoo.pretrained import PretrainedModel
+from easymft.modeling.classifier import TextClassifier
+
+
+def run(app: Application) -> None:
+    """Meta fine-tunes; leaves `best/`, `last/`, `typicality/` and TensorBoard events in the output folder."""
+    if not app.dry_run and app.folder.check(app.config, "meta_tune"):
+        print(f"already finished: {app.folder.path}", flush=True)
+        return
+    maps = app.infer_maps()
+    pretrained = load_weights(app)
+    tokens = load_tokens(app, app.config.data.train_files, maps, pretrained.vocabulary, training=True)
+    dev_tokens = None
+    if app.config.data.dev_files:
+        dev_tokens = load_tokens(app, app.config.data.dev_files, maps, pretrained.vocabulary)
+    if app.dry_run:
+        tokens = tokens.subset(np.arange(min(tokens.num_examples, 2 * app.config.train.global_batch_size)))
+    network, classifier = build_network(app, pretrained, maps)
+    if not app.dry_run:
+        app.folder.claim(app.config, "meta_tune")
+        save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
+    typicality = _typicality(app, pretrained, tokens, maps)
+    record = fit(
+        app,
+        network,
+        classifier,
+        pretrained,
+        maps,
+        folder=app.work_folder,
+        tokens=tokens,
+        dev_tokens=dev_tokens,
+        typicality=typicality,
+        domain_loss_floor=_floor(app, tokens, maps),
+    )
+    if not app.dry_run:
+        app.folder.finish(models=[""], training=record)
+        evaluate_splits(app, open_run(app))
+
+
+def build_network(app: Application, pretrained: PretrainedModel, maps: Maps) -> tuple[MetaFineTuner, TextClassifier]:
+    """The meta fine-tuner of the config around a classifier on the encoder, under the run's strategy."""
+    mft = app.config.mft
+    classifier = build_classifier(app, pretrained, maps, app.config.model.head)
+    with app.strategy.scope():
+        network = MetaFineTuner(
+            classifier,
+            num_domains=len(maps.domains.names),
+            width=pretrained.config.hidden_size,
+            layers=resolve_layers(mft.layers, pretrained.config.num_layers),
+            loss=MetaFineTuningLoss(mft.domain_loss_weight, mft.normalization),
+            weighting=mft.weighting,
+            corruption=mft.corruption,
+            domain_weighting=mft.domain_weighting,
+            layer_pooling=mft.layer_pooling,
+            shared_classifier=mft.domain_classifier == "shared",
+            seed=app.config.runtime.seed,
+        )
+    return network, classifier
+
+
+def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, maps: Maps) -> np.ndarray | None:
+    if app.config.mft.weighting == "none":
+        return None
+    if app.config.data.columns.typicality is not None:
+        return tokens.typicality
+    scores = score(app, pretrained.encoder, tokens, maps)
+    if not app.dry_run:
+        write_overview(app, scores, tokens, maps, app.folder.path / "typicality")
+    return scores.typicality
+
+
+def _floor(app: Application, tokens: TokenDataset, maps: Maps) -> float | None:
+    if app.config.mft.domain_loss_weight == 0.0:
+        return None
+    counts = np.bincount(tokens.domain_ids, minlength=len(maps.domains.names))
+    return domain_loss_floor(counts.tolist(), app.config.mft.corruption)

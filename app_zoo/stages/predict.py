@@ -1,0 +1,118 @@
+"""--mode predict: label and probabilities for every row, in input order, in constant memory."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from rich.progress import Progress
+
+from app_zoo.base import Application
+from app_zoo.stages.trained import TrainedRun, load_classifier, load_preprocessor, open_run
+from easymft.data.reading import ExampleBatch, read_examples
+from easymft.data.text_preprocessor import TextPreprocessor
+from easymft.data.writing import TableWriter
+from easymft.errors import DataError
+from easymft.training.inference import BatchInference
+
+
+def run(app: Application) -> None:
+    """Predicts `prediction.input_files` with the run in the output folder."""
+    trained = open_run(app)
+    if trained.parts != [""] and app.config.data.columns.domain is None:
+        raise DataError(
+            f"data.columns.domain: the run in {app.folder.path} has a model for each domain "
+            f"({', '.join(trained.parts)}), expected a column that says which one to use"
+        )
+    predictor = Predictor(app, trained)
+    target = Path(app.config.prediction.output_file or app.folder.path / "predictions.tsv")
+    with nullcontext() if app.dry_run else TableWriter(target) as writer, Progress(
+        *Progress.get_default_columns(), "{task.completed} rows", disable=not app.config.runtime.progress
+    ) as progress:
+        task = progress.add_task("predict", total=None)
+        for batch in _batches(app, trained):
+            probabilities = predictor(batch)
+            if app.dry_run:
+                return
+            writer.write(batch.table, _columns(probabilities, trained.maps.labels.names))
+            progress.advance(task, len(batch.rows))
+    print(f"predictions: {target}", flush=True)
+
+
+def _batches(app: Application, trained: TrainedRun) -> Iterator[ExampleBatch]:
+    with app.skipped_rows() or nullcontext() as skipped_rows:
+        yield from read_examples(
+            app.config.prediction.input_files,
+            app.config.data,
+            pair=app.pair,
+            domains=None if trained.parts == [""] else trained.maps.domains,
+            need_label=False,
+            optional_columns=("weight", "typicality", "id") + (("domain",) if trained.parts == [""] else ()),
+            chunk_size=app.config.prediction.chunk_size,
+            skipped_rows=skipped_rows,
+        )
+
+
+def _columns(probabilities: np.ndarray, labels: tuple[str, ...]) -> dict[str, list]:
+    predicted = [labels[index] for index in probabilities.argmax(1)]
+    shares = {f"probability_{label}": probabilities[:, index].tolist() for index, label in enumerate(labels)}
+    return {"predicted_label": predicted} | shares
+
+
+class Predictor:
+    """Probabilities for batches of examples, each row by the model of its domain where there are several.
+
+    Args:
+        app: The application, for device, batch size and padding.
+        trained: The run.
+    """
+
+    def __init__(self, app: Application, trained: TrainedRun):
+        self._batch_size = app.config.prediction.batch_size
+        self._length = app.config.data.max_sequence_length if app.config.data.padding == "max_length" else None
+        self._num_labels = len(trained.maps.labels.names)
+        self._preprocessor: TextPreprocessor = load_preprocessor(trained)
+        self._models = {
+            part: BatchInference(load_classifier(app, trained, part)[0], ["logits"], app.strategy)
+            for part in trained.parts
+        }
+
+    def __call__(self, batch: ExampleBatch) -> np.ndarray:
+        """Probabilities [n, M] float32 of a batch's rows.
+
+        Raises:
+            DataError: A row's domain has no model.
+        """
+        logits = np.zeros([len(batch.rows), self._num_labels], np.float32)
+        for part, rows in self._rows_by_model(batch).items():
+            for index, outputs in self._models[part](self._dataset(batch, rows)):
+                logits[index] = outputs["logits"]
+        return tf.nn.softmax(logits).numpy()
+
+    def _rows_by_model(self, batch: ExampleBatch) -> dict[str, np.ndarray]:
+        if "" in self._models:
+            return {"": np.arange(len(batch.rows))}
+        domains = np.array(batch.domain)
+        unknown = np.flatnonzero(~np.isin(domains, list(self._models)))
+        if len(unknown):
+            raise DataError(
+                f"{batch.file}: row {batch.rows[unknown[0]]}: no model for domain {domains[unknown[0]]!r}, "
+                f"expected one of {', '.join(self._models)}"
+            )
+        return {part: rows for part in self._models if len(rows := np.flatnonzero(domains == part))}
+
+    def _dataset(self, batch: ExampleBatch, rows: np.ndarray) -> tf.data.Dataset:
+        """Batches of token ids; texts of like length together, since a batch is padded to its longest."""
+        lengths = [len(batch.text[row]) + len(batch.text_pair[row] if batch.text_pair else "") for row in rows]
+        rows = rows[np.argsort(lengths, kind="stable")]
+        texts = {"text": [batch.text[row] for row in rows], "index": rows.astype(np.int64)}
+        if batch.text_pair:
+            texts["text_pair"] = [batch.text_pair[row] for row in rows]
+
+        def tokenise(part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            features = self._preprocessor(part["text"], part.get("text_pair"), self._length)
+            return features | {"index": part["index"]}
+
+        dataset = tf.data.Dataset.from_tensor_slices(texts).batch(self._batch_size)
+        return dataset.map(tokenise, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,81 @@
+"""Loading what a training run left behind: its config, maps, and one classifier or one for each domain."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app_zoo.base import Application, Maps
+from app_zoo.stages.fitting import build_classifier
+from easymft.config.schema import ExperimentConfig, ModelConfig
+from easymft.data.labels import load_maps
+from easymft.data.text_preprocessor import TextPreprocessor
+from easymft.errors import ConfigError
+from easymft.model_zoo.bert_files import read_vocabulary
+from easymft.model_zoo.pretrained import PretrainedModel, load_pretrained
+from easymft.modeling.classifier import TextClassifier
+
+# What decides how a text becomes token ids is the run's. A config that works on the run may repeat the first three, but not
+# change them; the others may come from a preset, which says nothing about the run.
+_FROM_THE_RUN = ("max_sequence_length", "labels", "domains", "truncation_tie", "padding")
+_MAY_BE_REPEATED = _FROM_THE_RUN[:3]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training run.
+
+    Attributes:
+        folder: Its folder.
+        config: The config to work with: the caller's files and columns, the run's model and tokens.
+        maps: Its classes and domains.
+        parts: Its models: names of domains, or "" for the only one.
+    """
+
+    folder: Path
+    config: ExperimentConfig
+    maps: Maps
+    parts: list[str]
+
+    def model_folder(self, part: str) -> Path:
+        """Where the best weights of one of `parts` stand."""
+        return self.folder / part / "best"
+
+
+def open_run(app: Application) -> TrainedRun:
+    """The run in the app's output folder; from here on the app uses its token settings.
+
+    Raises:
+        ConfigError: There is none, or the config contradicts it.
+    """
+    saved = app.folder.read_config()
+    config = app.config
+    if config.application != saved.application:
+        raise ConfigError(f"application: {app.folder.path} is a run of {saved.application}, received {config.application}")
+    for name in _FROM_THE_RUN:
+        ours, theirs = getattr(config.data, name), getattr(saved.data, name)
+        given = name in _MAY_BE_REPEATED and name in config.data.model_fields_set
+        if given and ours is not None and theirs is not None and ours != theirs:
+            raise ConfigError(f"data.{name}: the run in {app.folder.path} has {theirs!r}, received {ours!r}")
+        setattr(config.data, name, theirs)
+    config.model = saved.model
+    maps = Maps(*load_maps(app.folder.path / "maps.json"))
+    return TrainedRun(app.folder.path, config, maps, app.folder.status()["models"])
+
+
+def load_classifier(app: Application, run: TrainedRun, part: str) -> tuple[TextClassifier, PretrainedModel]:
+    """The best classifier of one of the run's parts."""
+    settings = ModelConfig(
+        weights=str(run.model_folder(part)),
+        weights_format="huggingface",
+        dropout=run.config.model.dropout,
+        attention_dropout=run.config.model.attention_dropout,
+    )
+    with app.strategy.scope():
+        pretrained = load_pretrained(settings, seed=app.config.runtime.seed)
+    return build_classifier(app, pretrained, run.maps, "transfer"), pretrained
+
+
+def load_preprocessor(run: TrainedRun) -> TextPreprocessor:
+    """The run's way from texts to token ids; one for all its parts."""
+    data = run.config.data
+    vocabulary = read_vocabulary(run.model_folder(run.parts[0]), None, None)
+    return TextPreprocessor(vocabulary, data.max_sequence_length, data.truncation_tie)

@@ -1,0 +1,140 @@
+"""--mode typicality: score every example, and show what the scores look like."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from app_zoo.base import Application, Maps
+from app_zoo.inputs import load_tokens, padded_length
+from app_zoo.stages.fitting import load_weights
+from easymft.data.bad_rows import SkippedRows
+from easymft.data.reading import read_examples
+from easymft.data.token_dataset import TokenDataset
+from easymft.data.writing import TableWriter, same_form
+from easymft.evaluation.files import replacing
+from easymft.evaluation.tensorboard import write_projector, write_typicality_histograms, write_typicality_texts
+from easymft.evaluation.typicality_files import write_typicality_report
+from easymft.evaluation.typicality_report import build_typicality_report
+from easymft.training.scoring import (
+    TypicalityEmbedder,
+    TypicalityScores,
+    embed_dataset,
+    score_embeddings,
+    weights_fingerprint,
+)
+
+_PROJECTOR_SAMPLE = 1000  # texts shown in TensorBoard's projector
+
+
+def run(app: Application) -> None:
+    """Writes the scored file, prototypes.npz, typicality.md and .png, and TensorBoard's pages about them."""
+    if not app.dry_run and app.folder.check(app.config, "typicality"):
+        print(f"already finished: {app.folder.path}", flush=True)
+        return
+    maps = app.infer_maps()
+    pretrained = load_weights(app)
+    tokens = load_tokens(app, app.config.data.train_files, maps, pretrained.vocabulary, training=True)
+    if app.dry_run:
+        tokens = tokens.subset(np.arange(min(tokens.num_examples, app.config.mft.typicality.batch_size)))
+        score(app, pretrained.encoder, tokens, maps)
+        return
+    app.folder.claim(app.config, "typicality")
+    scores = score(app, pretrained.encoder, tokens, maps)
+    scored_file = write_scored(app, scores.typicality)
+    write_overview(app, scores, tokens, maps, app.folder.path)
+    app.folder.finish(scored_file=str(scored_file))
+    print(f"scored file: {scored_file}", flush=True)
+
+
+def score(app: Application, encoder: tf_keras.layers.Layer, tokens: TokenDataset, maps: Maps) -> TypicalityScores:
+    """Typicality of `tokens` under the un-tuned `encoder`; embeddings are kept in the cache folder."""
+    config = app.config.mft.typicality
+    with app.strategy.scope():
+        embedder = TypicalityEmbedder(encoder, config.embedding)
+    length = padded_length(app)
+    parts = (tokens.fingerprint(), weights_fingerprint(encoder), config.embedding, str(length), app.config.runtime.precision)
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    file = app.cache_folder / f"embeddings-{key}.npy"
+    if file.is_file():
+        embeddings = np.load(file, mmap_mode="r")
+    else:
+        embeddings = embed_dataset(
+            embedder,
+            tokens,
+            file,
+            batch_size=config.batch_size,
+            padded_length=length,
+            strategy=app.strategy,
+            progress=app.config.runtime.progress,
+        )
+    return score_embeddings(embeddings, tokens, len(maps.domains.names), len(maps.labels.names), config)
+
+
+def write_scored(app: Application, typicality: np.ndarray) -> Path:
+    """Copies the train files' own columns with a last column `typicality`, in the form of the input (see `same_form`)."""
+    data = app.config.data
+    decimals = app.config.mft.typicality.decimals
+    start = 0
+    path, header = same_form(app.folder.path / "scored", data.train_files, data)
+    skipped_rows = SkippedRows(None) if data.bad_rows == "skip" else None
+    with TableWriter(path, header) as writer:
+        for batch in read_examples(data.train_files, data, pair=app.pair, skipped_rows=skipped_rows):
+            part = typicality[start : start + len(batch.text)]
+            writer.write(batch.table, {"typicality": _texts(part, decimals)})
+            start += len(part)
+    return writer.path
+
+
+def _texts(scores: np.ndarray, decimals: int | None) -> list[str]:
+    # The shortest text that reads back as the same float32; with `decimals`, as the published code prints it.
+    return [str(score) if decimals is None else str(np.round(float(score), decimals)) for score in scores]
+
+
+def write_overview(app: Application, scores: TypicalityScores, tokens: TokenDataset, maps: Maps, folder: Path) -> None:
+    """Writes prototypes.npz, typicality.md, typicality.png and, for TensorBoard, histograms, texts and a projector."""
+    labels, domains = maps.labels.names, maps.domains.names
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "prototypes.npz") as part:
+        np.savez(part, prototypes=scores.prototypes, counts=scores.counts, labels=labels, domains=domains)
+    ids = (tokens.label_ids, tokens.domain_ids)
+    sample = np.unique(np.linspace(0, tokens.num_examples - 1, _PROJECTOR_SAMPLE).astype(int))
+    chosen: dict[int, Any] = dict.fromkeys(sample.tolist())
+    report = build_typicality_report(scores.typicality, *ids, labels, domains, _keep(_read_texts(app), chosen))
+    write_typicality_report(folder, report)
+    logs = app.folder.path / "tensorboard"
+    writer = tf.summary.create_file_writer(str(logs))
+    write_typicality_histograms(writer, scores.typicality, tokens.domain_ids, domains)
+    write_typicality_texts(writer, report)
+    writer.close()
+    write_projector(
+        logs,
+        labels=labels,
+        domains=domains,
+        prototypes=scores.prototypes,
+        counts=scores.counts,
+        embeddings=scores.transform(scores.embeddings[sample]),
+        label_ids=tokens.label_ids[sample],
+        domain_ids=tokens.domain_ids[sample],
+        typicality=scores.typicality[sample],
+        texts=list(chosen.values()),
+    )
+
+
+def _read_texts(app: Application) -> Iterator[str | tuple[str, str]]:
+    data = app.config.data
+    skipped_rows = SkippedRows(None) if data.bad_rows == "skip" else None
+    for batch in read_examples(data.train_files, data, pair=app.pair, skipped_rows=skipped_rows):
+        yield from batch.text if batch.text_pair is None else zip(batch.text, batch.text_pair, strict=True)
+
+
+def _keep(texts: Iterator[Any], chosen: dict[int, Any]) -> Iterator[Any]:
+    """Passes texts on and fills in those whose number is a key of `chosen`."""
+    for number, text in enumerate(texts):
+        if number in chosen:
+            chosen[number] = text
+        yield text

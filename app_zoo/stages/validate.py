@@ -1,0 +1,47 @@
+"""--mode validate: read every file once and report what is in it, before anything is trained."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+from rich.console import Console
+
+from app_zoo.base import Application
+from easymft.data.validation import TokenCounter, validate_files
+from easymft.data.validation_text import render_report
+from easymft.evaluation.files import replacing
+from easymft.model_zoo.bert_files import read_vocabulary
+from easymft.model_zoo.locate import locate_weights
+
+_NO_CUT = 1 << 20  # tokens; longer than any text
+
+
+def run(app: Application) -> None:
+    """Prints the report and writes it to validation.json."""
+    skipped_rows = app.skipped_rows()
+    report = validate_files(app.config.data, pair=app.pair, count_tokens=_token_counter(app), skipped_rows=skipped_rows)
+    if skipped_rows is not None:
+        skipped_rows.close()
+    print(render_report(report), flush=True)
+    if not app.dry_run:
+        target = app.folder.path / "validation.json"
+        with replacing(target) as part:
+            part.write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        Console().print(f"report: {target}", soft_wrap=True)
+
+
+def _token_counter(app: Application) -> TokenCounter | None:
+    """Counts tokens with the vocabulary of `model.weights`; without weights only words are counted."""
+    model = app.config.model
+    if model.weights is None and model.vocabulary_file is None:
+        return None
+    # Only here: without weights, validation does not wait for TensorFlow.
+    from easymft.data.text_preprocessor import TextPreprocessor
+
+    folder = None if model.weights is None else locate_weights(model.weights, model.weights_format).folder
+    preprocessor = TextPreprocessor(read_vocabulary(folder, model.vocabulary_file, model.lower_case), _NO_CUT)
+
+    def count(texts: list[str], pairs: list[str] | None) -> np.ndarray:
+        return preprocessor.tokenize(texts, pairs)[0].row_lengths().numpy()
+
+    return count

@@ -1,0 +1,122 @@
+"""The texts of `easymft --help` and `easymft --mode MODE --help`."""
+
+from typing import NamedTuple
+
+from app_zoo.registry import MODES
+
+_GENERAL = """\
+EasyMFT: meta fine-tuning of BERT over several text domains.
+
+usage: easymft --mode MODE --config FILE.json [--set section.key=value ...] [--dry_run]
+
+modes:
+{modes}
+
+options:
+  --config FILE            the JSON config; configs/ holds ready ones, configs/schema.json helps editors
+  --set section.key=value  replaces a setting of the file; repeatable; the value is JSON or a plain string
+  --dry_run                load everything, run one batch, stop
+  --dump_config            print the whole config with its presets resolved, and stop
+  --help                   this text; with --mode, what that mode needs, reads and writes
+
+examples:
+  easymft --mode validate  --config my.json
+  easymft --mode meta_tune --config my.json --set train.epochs=3 --set 'mft.layers=[2, 5]'
+  easymft --mode predict   --config my.json --set model.weights=runs/my \\
+          --set 'prediction.input_files=["new.tsv"]'
+
+Exit code: 0 done, 2 a mistake in the config, the data or the command (one line each on stderr),
+130 interrupted (training goes on where it stopped when the same command is given again).
+"""
+
+_MODE = """\
+easymft --mode {mode}: {help}.
+
+needs     {needs}
+sections  {sections}
+settings  {settings}
+writes    {writes}
+
+example:
+  {example}
+
+All settings with their meaning: configs/schema.json. All modes and options: easymft --help.
+"""
+
+_TRAINED = "model.weights=runs/amazon_finetune"
+
+
+class _ModeText(NamedTuple):
+    needs: str
+    sections: str
+    settings: str
+    writes: str
+    example: str
+
+
+_MODE_TEXTS: dict[str, _ModeText] = {
+    "validate": _ModeText(
+        "output_folder, files in data.train_files, dev_files or test_files",
+        "data, model (its vocabulary)",
+        "data.columns, format, header, quoting, labels, domains, bad_rows, max_sequence_length",
+        "a report on the screen; with data.bad_rows skip, skipped_rows.tsv in output_folder",
+        "easymft --mode validate --config my.json --set data.bad_rows=skip",
+    ),
+    "typicality": _ModeText(
+        "output_folder, data.train_files, data.columns.label and .domain, model.weights",
+        "data, model, mft.preset, mft.typicality, runtime",
+        "mft.typicality.alpha, embedding, out_of_domain, center, whiten, rescale_to_mean_1, decimals",
+        "output_folder/typicality: the rows with their scores (TSV), prototypes (.npz), a report (Markdown, PNG)",
+        "easymft --mode typicality --config my.json --set mft.typicality.alpha=0.7",
+    ),
+    "meta_tune": _ModeText(
+        "output_folder, data.train_files, data.columns.label and .domain, model.weights",
+        "data, model, mft, train, evaluation, runtime",
+        "mft.preset, domain_loss_weight, layers; train.epochs, learning_rate, global_batch_size, monitor",
+        "output_folder: best/, last/ (Hugging Face folders), maps.json, config.json, metrics.json, tensorboard/",
+        "easymft --mode meta_tune --config my.json --set mft.preset=easytransfer",
+    ),
+    "finetune": _ModeText(
+        "output_folder, data.train_files, data.columns.label, model.weights (or the folder of a meta_tune run)",
+        "data, model, train, evaluation, runtime",
+        'train.domains ("all", "union" or a list), epochs, learning_rate; model.head (fresh or transfer)',
+        "output_folder/<domain>: best/, last/; metrics.json by domain; tensorboard/",
+        "easymft --mode finetune --config my.json --set model.weights=runs/my_mft --set 'train.domains=[\"books\"]'",
+    ),
+    "evaluate": _ModeText(
+        "output_folder, data.test_files, data.columns.label, model.weights (the folder of a run)",
+        "data, model, evaluation, runtime",
+        "evaluation.batch_size, metrics_file",
+        "evaluation.metrics_file, by default output_folder/metrics.json; a table on the screen",
+        f"easymft --mode evaluate --config my.json --set {_TRAINED}",
+    ),
+    "predict": _ModeText(
+        "output_folder, prediction.input_files, model.weights (the folder of a run); no labels",
+        "data (columns and format), model, prediction, runtime",
+        "prediction.output_file (.tsv or .jsonl), batch_size, chunk_size",
+        "prediction.output_file: your own columns, the label, its probabilities; in input order",
+        "easymft --mode predict --config my.json --set 'prediction.input_files=[\"new.tsv\"]'",
+    ),
+    "export": _ModeText(
+        "output_folder, model.weights (the folder of a run)",
+        "data (max_sequence_length), model, export",
+        "export.folder, version, embeddings_signature",
+        "export.folder/<version>, by default output_folder/saved_model/1: a SavedModel with its label map",
+        f"easymft --mode export --config my.json --set {_TRAINED}",
+    ),
+    "convert": _ModeText(
+        "output_folder, model.weights",
+        "model, convert",
+        "convert.format (huggingface, tf1, tf2), folder; model.weights_format where auto is wrong",
+        "convert.folder, by default output_folder/converted; the largest difference on a probe batch",
+        "easymft --mode convert --config my.json --set convert.format=tf1",
+    ),
+}
+
+
+def render_help(mode: str | None) -> str:
+    """Returns the help of `mode` (a key of `MODES`), or the general one for None."""
+    if mode is None:
+        width = max(map(len, MODES))
+        return _GENERAL.format(modes="\n".join(f"  {name:{width}}  {entry.help}" for name, entry in MODES.items()))
+    return _MODE.format(mode=mode, help=MODES[mode].help, **_MODE_TEXTS[mode]._asdict())

@@ -1,0 +1,242 @@
+"""Checks that concern several settings at once, and what each mode needs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from easymft.config.expectations import PathParts, format_path, format_value, nearest
+from easymft.config.schema import ExperimentConfig
+from easymft.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a config.
+
+    Attributes:
+        path: Where, as parts; () is the config as a whole.
+        message: What was expected and what was found.
+        depends_on: Other paths the judgement rests on; where one of them is itself wrong, the problem is not reported.
+    """
+
+    path: PathParts
+    message: str
+    depends_on: tuple[PathParts, ...] = ()
+
+    def __str__(self) -> str:
+        """Returns one line: the path and the message."""
+        return f"{format_path(self.path)}: {self.message}"
+
+
+def find_conflicts(config: ExperimentConfig) -> list[Problem]:
+    """Returns everything in `config` (presets resolved) that cannot go together, whatever the mode."""
+    checks = (_check_columns, _check_files, _check_names, _check_model, _check_mft, _check_train, _check_outputs)
+    return [problem for check in checks for problem in check(config)]
+
+
+def find_mode_problems(config: ExperimentConfig, mode: str) -> list[Problem]:
+    """Returns what `config` lacks for `mode`.
+
+    Raises:
+        ConfigError: The mode is unknown.
+    """
+    if mode not in _MODE_NEEDS:
+        raise ConfigError(f"unknown mode {format_value(mode)}; {nearest(mode, list(_MODE_NEEDS))}")
+    problems = [
+        _problem(config, path, f"{expected} for --mode {mode}")
+        for path, expected in _MODE_NEEDS[mode]
+        if _value(config, path) in (None, [])
+    ]
+    if mode == "validate" and not any(
+        (config.data.train_files, config.data.dev_files, config.data.test_files, config.prediction.input_files)
+    ):
+        problems.append(
+            _problem(config, "data.train_files", "files here, in dev_files or in test_files for --mode validate")
+        )
+    if mode in ("evaluate", "predict", "export", "convert") and config.model.initialization == "random":
+        problems.append(_problem(config, "model.initialization", f'"weights" for --mode {mode}'))
+    if mode in ("meta_tune", "finetune") and config.train.early_stopping_patience and not config.data.dev_files:
+        problems.append(
+            _problem(config, "data.dev_files", "at least one file for early stopping", "train.early_stopping_patience")
+        )
+    return problems
+
+
+def check_mode(config: ExperimentConfig, mode: str) -> None:
+    """Checks that `config` holds what `mode` needs.
+
+    Raises:
+        ConfigError: Something is missing, or the mode is unknown; one line for each problem.
+    """
+    problems = find_mode_problems(config, mode)
+    if problems:
+        raise ConfigError("\n".join(map(str, problems)))
+
+
+_TRAIN = ("data.train_files", "at least one file")
+_LABEL = ("data.columns.label", "a column")
+_DOMAIN = ("data.columns.domain", "a column")
+_WEIGHTS = ("model.weights", "weights")
+_MODE_NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
+    "validate": (),
+    "typicality": (_TRAIN, _LABEL, _DOMAIN),
+    "meta_tune": (_TRAIN, _LABEL, _DOMAIN),
+    "finetune": (_TRAIN, _LABEL),
+    "evaluate": (("data.test_files", "at least one file"), _LABEL, _WEIGHTS),
+    "predict": (("prediction.input_files", "at least one file"), _WEIGHTS),
+    "export": (_WEIGHTS,),
+    "convert": (_WEIGHTS,),
+}
+
+
+def _value(config: ExperimentConfig, path: str) -> Any:
+    value: Any = config
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _problem(config: ExperimentConfig, path: str, expected: str, *depends_on: str) -> Problem:
+    message = f"expected {expected}, got {format_value(_value(config, path))}"
+    return Problem(tuple(path.split(".")), message, tuple(tuple(other.split(".")) for other in depends_on))
+
+
+def _duplicates(values: Sequence[Any]) -> list[Any]:
+    return sorted({value for value in values if values.count(value) > 1})
+
+
+def _check_columns(config: ExperimentConfig) -> Iterator[Problem]:
+    pair = "data.columns.text_pair"
+    columns = config.data.columns
+    if config.application == "text_matching" and columns.text_pair is None:
+        yield _problem(config, pair, "a column, since application is text_matching", "application")
+    if config.application == "text_classification" and columns.text_pair is not None:
+        yield _problem(config, pair, "null, since application is text_classification, not text_matching", "application")
+    taken: dict[Any, str] = {}
+    for name, column in columns.model_dump().items():
+        if column is None or name == "id":
+            continue
+        if column in taken:
+            others = f"data.columns.{taken[column]}"
+            yield _problem(config, f"data.columns.{name}", f"a column other than that of {taken[column]}", others)
+        taken.setdefault(column, name)
+        yield from _check_column_name(config, name, column)
+
+
+def _check_column_name(config: ExperimentConfig, name: str, column: str | int) -> Iterator[Problem]:
+    data, path = config.data, f"data.columns.{name}"
+    if data.format in ("jsonl", "parquet"):
+        return
+    if data.column_names is None:
+        if data.header is False and isinstance(column, str):
+            expected = "a column number, since the files have no header and data.column_names is null"
+            yield _problem(config, path, expected, "data.header", "data.column_names", "data.format")
+    elif isinstance(column, str) and column not in data.column_names:
+        hint = nearest(column, data.column_names)
+        yield _problem(config, path, f"a name in data.column_names ({hint})", "data.column_names", "data.format")
+    elif isinstance(column, int) and column >= len(data.column_names):
+        expected = f"a number below {len(data.column_names)}, the count of data.column_names"
+        yield _problem(config, path, expected, "data.column_names", "data.format")
+
+
+def _check_files(config: ExperimentConfig) -> Iterator[Problem]:
+    for path in ("data.train_files", "data.dev_files", "data.test_files", "prediction.input_files"):
+        files = _value(config, path)
+        for file in _duplicates(files):
+            yield _problem(config, path, f"each file once ({format_value(file)} is repeated)")
+        if "" in files:
+            yield _problem(config, path, "names of files or globs, none of them empty")
+
+
+def _check_names(config: ExperimentConfig) -> Iterator[Problem]:
+    for path, least in (("data.labels", 2), ("data.domains", 1), ("data.column_names", 1)):
+        names = _value(config, path)
+        if names is None:
+            continue
+        if len(names) < least:
+            yield _problem(config, path, f"at least {least} names, or null")
+        for name in _duplicates(names):
+            yield _problem(config, path, f"each name once ({format_value(name)} is repeated)")
+        if "" in names:
+            yield _problem(config, path, "names, none of them empty")
+    if config.data.domains and config.data.columns.domain is None:
+        yield _problem(config, "data.domains", "null where data.columns.domain is null", "data.columns.domain")
+
+
+def _check_model(config: ExperimentConfig) -> Iterator[Problem]:
+    model = config.model
+    if model.initialization == "weights":
+        if not model.weights:
+            yield _problem(
+                config, "model.weights", 'a name or folder (or model.initialization "random")', "model.initialization"
+            )
+        if model.encoder is not None:
+            expected = 'null unless model.initialization is "random"; the weights decide the shape'
+            yield Problem(("model", "encoder"), f"expected {expected}", (("model", "initialization"),))
+    elif not model.weights:
+        for name, expected in (("encoder", "the encoder's shape"), ("vocabulary_file", "a vocab.txt")):
+            if getattr(model, name) is None:
+                why = f"{expected}, since the encoder is random and model.weights is null"
+                yield _problem(config, f"model.{name}", why, "model.initialization", "model.weights")
+    if model.initialization == "random" and model.head == "transfer":
+        yield _problem(config, "model.head", '"fresh", since the encoder is random', "model.initialization")
+    for name in ("dropout", "attention_dropout", "head_dropout"):
+        if getattr(model, name) >= 1.0:
+            yield _problem(config, f"model.{name}", "a number below 1")
+    if model.encoder is not None:
+        yield from _check_encoder(config)
+
+
+def _check_encoder(config: ExperimentConfig) -> Iterator[Problem]:
+    shape = config.model.encoder
+    if shape is None:
+        return
+    if shape.hidden_size % shape.num_attention_heads:
+        expected = f"a multiple of num_attention_heads ({shape.num_attention_heads})"
+        yield _problem(config, "model.encoder.hidden_size", expected, "model.encoder.num_attention_heads")
+    if shape.max_position_embeddings < config.data.max_sequence_length:
+        expected = f"at least data.max_sequence_length ({config.data.max_sequence_length})"
+        yield _problem(config, "model.encoder.max_position_embeddings", expected, "data.max_sequence_length")
+
+
+def _check_mft(config: ExperimentConfig) -> Iterator[Problem]:
+    layers = config.mft.layers
+    if layers is None:
+        return
+    if not layers:
+        yield _problem(config, "mft.layers", "at least one layer, or null (no corruption: mft.domain_loss_weight 0)")
+    for layer in _duplicates(layers):
+        yield _problem(config, "mft.layers", f"each layer once ({layer} is repeated)")
+    if config.model.encoder is None:
+        return
+    count = config.model.encoder.num_layers
+    for index in [layer for layer in layers if not -count <= layer < count]:
+        expected = f"layers from {-count} to {count - 1} ({index} is outside)"
+        yield _problem(config, "mft.layers", expected, "model.encoder.num_layers")
+    for index in _duplicates([layer % count for layer in layers]) if not _duplicates(layers) else []:
+        expected = f"each layer once ({index} is also {index - count})"
+        yield _problem(config, "mft.layers", expected, "model.encoder.num_layers")
+
+
+def _check_train(config: ExperimentConfig) -> Iterator[Problem]:
+    train = config.train
+    if isinstance(train.domains, list):
+        if not train.domains:
+            yield _problem(config, "train.domains", 'at least one domain, "all" or "union"')
+        for name in _duplicates(train.domains):
+            yield _problem(config, "train.domains", f"each domain once ({format_value(name)} is repeated)")
+        if config.data.columns.domain is None:
+            yield _problem(config, "train.domains", '"all" where data.columns.domain is null', "data.columns.domain")
+        for name in train.domains:
+            if config.data.domains and name not in config.data.domains:
+                hint = f"{format_value(name)} is none; {nearest(name, config.data.domains)}"
+                yield _problem(config, "train.domains", f"names in data.domains ({hint})", "data.domains")
+    for name in ("beta_1", "beta_2"):
+        if getattr(train, name) >= 1.0:
+            yield _problem(config, f"train.{name}", "a number below 1")
+
+
+def _check_outputs(config: ExperimentConfig) -> Iterator[Problem]:
+    file = config.prediction.output_file
+    if file is not None and not file.endswith((".tsv", ".jsonl")):
+        yield _problem(config, "prediction.output_file", "a file name that ends in .tsv or .jsonl")

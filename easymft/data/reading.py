@@ -1,0 +1,207 @@
+"""Reads examples from TSV, CSV, JSON Lines and Parquet files: the one way in which texts and labels enter EasyMFT."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from easymft.config.schema import DataConfig
+from easymft.data.bad_rows import BadRows, Problem, SkippedRows, shown
+from easymft.data.checks import check_ids, check_names, check_numbers, check_texts
+from easymft.data.chunks import Chunk
+from easymft.data.columns import check_columns, check_first_row, check_header_is_none, locate_columns
+from easymft.data.delimited import DelimitedReader
+from easymft.data.jsonl import JsonLinesReader
+from easymft.data.label_map import LabelMap
+from easymft.data.parquet import ParquetReader
+from easymft.data.sources import expand_files, file_format
+from easymft.errors import DataError
+
+_NUMBERS = ("weight", "typicality")
+
+
+@dataclass(frozen=True)
+class ExampleBatch:
+    """Checked rows of one file, in its order.
+
+    Attributes:
+        table: The user's own columns in their order, n rows; from TSV and CSV all are strings.
+        file: The file as the user named it.
+        first_row: `rows[0]`.
+        rows: [n] int64, 1-based numbers of the rows as an editor counts lines (header included; a quoted row that spans
+            lines has the first one's number); in Parquet, numbers of rows.
+        text: [n] texts.
+        text_pair: [n] second texts; None for single texts.
+        domain: [n] names; None where no column is configured, or an optional one is absent.
+        label: [n] names; None likewise. An optional label may be "".
+        weight: [n] float32, at least 0; None likewise.
+        id: [n] strings; None likewise.
+        typicality: [n] float32; None likewise.
+    """
+
+    table: pa.Table
+    file: str
+    first_row: int
+    rows: np.ndarray
+    text: list[str]
+    text_pair: list[str] | None
+    domain: list[str] | None
+    label: list[str] | None
+    weight: np.ndarray | None
+    id: list[str] | None
+    typicality: np.ndarray | None
+
+
+def read_examples(
+    files: Sequence[str],
+    data: DataConfig,
+    *,
+    pair: bool,
+    labels: LabelMap | None = None,
+    domains: LabelMap | None = None,
+    need_label: bool = True,
+    optional_columns: Collection[str] = (),
+    chunk_size: int = 8192,
+    skipped_rows: SkippedRows | None = None,
+) -> Iterator[ExampleBatch]:
+    """Yields the examples of all files, in memory that does not grow with them.
+
+    Args:
+        files: File names and globs.
+        data: Columns, format, quoting, white space, and what becomes of bad rows.
+        pair: Whether the application reads two texts.
+        labels: A label outside of it makes a row bad; None: any label goes.
+        domains: A domain outside of it makes a row bad; None: any domain goes.
+        need_label: False: the label column may be absent or not configured, and labels may be empty.
+        optional_columns: Further fields of `ColumnsConfig` whose column may be absent (its values, where present, are
+            checked; a domain may then be empty).
+        chunk_size: Rows read at once; a batch has at most as many.
+        skipped_rows: Takes the bad rows; needed with `data.bad_rows` "skip", unused with "stop".
+
+    Yields:
+        Batches of at least one row. With "stop", none follows the first bad row.
+
+    Raises:
+        DataError: A file cannot be used as a whole (raised at once), or rows are bad (raised at the end, with all of
+            them up to `data.bad_row_limit`).
+    """
+    check_columns(data, pair=pair, need_label=need_label)
+    if data.bad_rows == "skip" and skipped_rows is None:
+        raise ValueError(f"skipped_rows is None, expected a SkippedRows as data.bad_rows is {data.bad_rows!r}")
+    optional = set(optional_columns) | (set() if need_label else {"label"})
+    bad = BadRows(data.bad_row_limit, skipped_rows if data.bad_rows == "skip" else None)
+    checker = _RowChecker(data, labels, domains, optional)
+    good_rows = 0
+    for path in expand_files(files):
+        for chunk in checker.open(path, chunk_size):
+            batch, problems = checker.check(chunk)
+            bad.add(problems)
+            if batch is not None and not bad.stopped:
+                good_rows += len(batch.rows)
+                yield batch
+    bad.finish(good_rows)
+
+
+class _RowChecker:
+    """Opens one file after the other and checks their rows."""
+
+    def __init__(self, data: DataConfig, labels: LabelMap | None, domains: LabelMap | None, optional: Collection[str]):
+        self._data = data
+        self._labels = None if labels is None else labels.names
+        self._domains = None if domains is None else domains.names
+        self._optional = optional
+        self._first: tuple[str, tuple[str, ...]] | None = None
+        self._file = ""
+        self._names: tuple[str, ...] = ()
+        self._located: dict[str, int] = {}
+        self._no_header = False
+
+    def open(self, path: str, size: int) -> Iterator[Chunk]:
+        """Yields the chunks of a file whose columns are found and are those of the files before."""
+        kind = file_format(path, self._data.format)
+        header = None
+        if kind == "parquet":
+            reader = ParquetReader(path, size)
+        elif kind == "jsonl":
+            reader = JsonLinesReader(path, size)
+        else:
+            reader = DelimitedReader(path, self._data, kind, size, self._optional)
+            header = reader.header
+        self._file, self._no_header, self._names = path, header is False, reader.names
+        self._located = locate_columns(self._data, reader.names, path, header_row=header, optional=self._optional)
+        self._check_same_columns(ordered=kind != "jsonl")
+        if isinstance(reader, ParquetReader):
+            reader.check_types(self._located, _NUMBERS)
+        elif isinstance(reader, DelimitedReader):
+            self._check_header(reader)
+        empty = True
+        for chunk in reader.chunks():
+            empty = empty and not len(chunk.rows) and not chunk.problems
+            yield chunk
+        if empty:
+            raise DataError(f"{path}: is empty (a header without rows), expected rows.")
+
+    def _check_header(self, reader: DelimitedReader) -> None:
+        values = {field: reader.first_row[at] for field, at in self._located.items() if at < len(reader.first_row)}
+        if not reader.header:
+            check_first_row(self._data, values, self._file)
+        elif self._labels is not None and isinstance(self._data.columns.label, int):
+            check_header_is_none(values, self._labels, self._file)
+
+    def _check_same_columns(self, ordered: bool) -> None:
+        if self._first is None:
+            self._first = (self._file, self._names)
+        file, names = self._first
+        if names != self._names and (ordered or sorted(names) != sorted(self._names)):
+            raise DataError(
+                f"{self._file}: its {len(self._names)} columns ({', '.join(map(shown, self._names))}) differ from the "
+                f"{len(names)} of {file} ({', '.join(map(shown, names))}), expected the same in all files."
+            )
+
+    def check(self, chunk: Chunk) -> tuple[ExampleBatch | None, list[Problem]]:
+        """Returns the good rows of a chunk, None where there are none, and what is wrong with the others."""
+        problems: list[Problem] = list(chunk.problems)
+        bad = np.zeros(len(chunk.rows), bool)
+        fields: dict[str, Any] = {}
+        for field, position in self._located.items():
+
+            def report(index: int, value: Any, problem: str, column: str = self._names[position]) -> None:
+                bad[index] = True
+                row = int(chunk.rows[index])
+                if row == 1 and self._no_header and problem.startswith("unknown "):
+                    problem += "; if row 1 is a header set data.header: true"
+                problems.append(Problem(self._file, row, column, "" if value is None else str(value), problem))
+
+            fields[field] = self._check_field(field, chunk.column(position), report)
+        if bad.all():
+            return None, problems
+        keep = ~bad if bad.any() else None
+        return self._batch(chunk, fields, keep), problems
+
+    def _check_field(self, field: str, values: list[Any], report: Any) -> Any:
+        strip = self._data.strip_whitespace
+        if field in ("text", "text_pair"):
+            return check_texts(values, field, strip, report)
+        if field in ("label", "domain"):
+            known = self._labels if field == "label" else self._domains
+            return check_names(values, field, known, strip, field in self._optional, report)
+        if field == "id":
+            return check_ids(values, report)
+        return check_numbers(values, field, 0.0 if field == "weight" else None, report)
+
+    def _batch(self, chunk: Chunk, fields: dict[str, Any], keep: np.ndarray | None) -> ExampleBatch:
+        rows = chunk.rows
+        table = chunk.table(keep)
+        if self._first is not None and self._first[1] != self._names:
+            table = table.select(list(self._first[1]))
+        if keep is not None:
+            rows = rows[keep]
+            for field, values in fields.items():
+                if isinstance(values, np.ndarray):
+                    fields[field] = values[keep]
+                else:
+                    fields[field] = [value for value, good in zip(values, keep, strict=True) if good]
+        everything = dict.fromkeys(("text", "text_pair", "domain", "label", "weight", "id", "typicality")) | fields
+        return ExampleBatch(table=table, file=self._file, first_row=int(rows[0]), rows=rows, **everything)

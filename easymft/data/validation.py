@@ -1,0 +1,220 @@
+"""Reads all data of a config once and reports what is in it (`--mode validate`)."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from easymft.config.schema import DataConfig
+from easymft.data.bad_rows import SkippedRows
+from easymft.data.label_map import LabelMap
+from easymft.data.labels import MapBuilder
+from easymft.data.reading import ExampleBatch, read_examples
+from easymft.data.text_statistics import DuplicateFinder, Duplicates, LengthCounter, LengthSummary
+from easymft.errors import DataError
+
+# Called with [n] texts and their [n] second texts or None; returns the [n] numbers of tokens before any cut, [CLS] and
+# [SEP] included.
+TokenCounter = Callable[[list[str], list[str] | None], np.ndarray]
+
+
+@dataclass
+class SplitReport:
+    """What one split holds.
+
+    Attributes:
+        name: "train", "dev" or "test".
+        files: The configured files and globs.
+        rows: Good rows.
+        skipped_rows: Bad rows that were left out.
+        counts: Domain ("" without a column of domains) -> class -> rows, zeros included.
+        words: Lengths in words, split at white space.
+        tokens: Lengths in tokens before any cut; None where they were not counted.
+        share_cut: Share of the rows with more than `max_sequence_length` tokens, from 0 to 1; None likewise.
+    """
+
+    name: str
+    files: list[str]
+    rows: int
+    skipped_rows: int
+    counts: dict[str, dict[str, int]]
+    words: LengthSummary
+    tokens: LengthSummary | None
+    share_cut: float | None
+
+
+@dataclass
+class ValidationReport:
+    """What all splits hold; `dataclasses.asdict` makes JSON of it.
+
+    Attributes:
+        labels: The classes in order of their ids; [] without a column of labels.
+        domains: The domains likewise; [""] without a column of domains.
+        max_sequence_length: Tokens that a row keeps.
+        splits: One report for each split that has files.
+        duplicates: Equal texts, for each pair of splits that has some.
+        warnings: What a user should know, one line each.
+    """
+
+    labels: list[str]
+    domains: list[str]
+    max_sequence_length: int
+    splits: list[SplitReport]
+    duplicates: list[Duplicates]
+    warnings: list[str] = field(default_factory=list)
+
+
+class _Split:
+    """Gathers the statistics of one split."""
+
+    def __init__(self, name: str, files: list[str], count_tokens: TokenCounter | None, duplicates: DuplicateFinder):
+        self.name = name
+        self.files = files
+        self.rows = 0
+        self.skipped = 0
+        self.cells: Counter[tuple[str, str]] = Counter()
+        self._count_tokens = count_tokens
+        self._duplicates = duplicates
+        self._words = LengthCounter()
+        self._tokens = LengthCounter()
+
+    def add(self, batch: ExampleBatch) -> None:
+        number = len(batch.rows)
+        self.rows += number
+        domains = batch.domain if batch.domain is not None else [""] * number
+        labels = batch.label if batch.label is not None else [""] * number
+        self.cells.update(zip(domains, labels, strict=True))
+        words = [text.split() for text in batch.text]
+        if batch.text_pair is not None:
+            words = [[*one, "", *pair.split()] for one, pair in zip(words, batch.text_pair, strict=True)]
+        self._words.add(np.array([len(one) for one in words]) - (batch.text_pair is not None))
+        self._duplicates.add(self.name, batch, words)
+        if self._count_tokens is not None:
+            self._tokens.add(np.asarray(self._count_tokens(batch.text, batch.text_pair)))
+
+    def report(self, labels: Sequence[str], domains: Sequence[str], max_sequence_length: int) -> SplitReport:
+        counted = self._count_tokens is not None
+        return SplitReport(
+            name=self.name,
+            files=list(self.files),
+            rows=self.rows,
+            skipped_rows=self.skipped,
+            counts={domain: {label: self.cells[domain, label] for label in labels or [""]} for domain in domains},
+            words=self._words.summary(),
+            tokens=self._tokens.summary() if counted else None,
+            share_cut=self._tokens.share_above(max_sequence_length) if counted else None,
+        )
+
+
+def validate_files(
+    data: DataConfig,
+    *,
+    pair: bool,
+    count_tokens: TokenCounter | None = None,
+    labels: LabelMap | None = None,
+    domains: LabelMap | None = None,
+    chunk_size: int = 8192,
+    skipped_rows: SkippedRows | None = None,
+) -> ValidationReport:
+    """Reads the train, dev and test files once.
+
+    Labels and domains of the train files decide which ones dev and test may hold.
+
+    Args:
+        data: The data section. Only train files need a column of typicality.
+        pair: Whether the application reads two texts.
+        count_tokens: Counts tokens, for lengths in tokens and the share of cut rows; None: only words are counted.
+        labels: The classes of a run; None: those of the config, or of the train files.
+        domains: The domains of a run; None likewise.
+        chunk_size: Rows in memory at once.
+        skipped_rows: Takes bad rows where `data.bad_rows` is "skip".
+
+    Raises:
+        DataError: No files are given, or files or rows of any split are bad: one error with all of them.
+    """
+    files = {"train": data.train_files, "dev": data.dev_files, "test": data.test_files}
+    if not any(files.values()):
+        raise DataError("data.train_files, dev_files and test_files are all [], expected files to validate.")
+    if skipped_rows is None:
+        skipped_rows = SkippedRows(None)
+    duplicates = DuplicateFinder()
+    splits = [_Split(name, some, count_tokens, duplicates) for name, some in files.items() if some]
+    builder = MapBuilder(data)
+    known = (labels or builder.given_labels, domains or builder.given_domains)
+    errors = []
+    for split in splits:
+        is_train = split.name == "train"
+        skipped_before = skipped_rows.count
+        try:
+            for batch in _read(split, data, pair, known, chunk_size, skipped_rows):
+                split.add(batch)
+                if is_train:
+                    builder.add(batch)
+            if is_train and data.columns.label is not None and labels is None:
+                known = builder.finish()
+        except DataError as error:
+            errors.append(str(error))
+        split.skipped = skipped_rows.count - skipped_before
+    if errors:
+        raise DataError("\n".join(errors))
+    names = [_names(known[0], splits, 1), _names(known[1], splits, 0)]
+    reports = [split.report(names[0], names[1], data.max_sequence_length) for split in splits]
+    report = ValidationReport(names[0], names[1], data.max_sequence_length, reports, duplicates.find())
+    report.warnings = list(_warnings(report, has_domains=data.columns.domain is not None))
+    return report
+
+
+def _read(
+    split: _Split,
+    data: DataConfig,
+    pair: bool,
+    known: tuple[LabelMap | None, LabelMap | None],
+    chunk_size: int,
+    skipped_rows: SkippedRows,
+) -> Iterator[ExampleBatch]:
+    return read_examples(
+        split.files,
+        data,
+        pair=pair,
+        labels=known[0],
+        domains=known[1] if data.columns.domain is not None else None,
+        need_label=data.columns.label is not None,
+        optional_columns=() if split.name == "train" else ("typicality",),
+        chunk_size=chunk_size,
+        skipped_rows=skipped_rows,
+    )
+
+
+def _names(known: LabelMap | None, splits: list[_Split], position: int) -> list[str]:
+    if known is not None:
+        return known.to_json()
+    found = sorted({cell[position] for split in splits for cell in split.cells})
+    return found if position == 0 or found != [""] else []
+
+
+def _warnings(report: ValidationReport, *, has_domains: bool) -> Iterator[str]:
+    if has_domains and len(report.domains) == 1:
+        yield f"all rows are of the one domain {report.domains[0]!r}; meta_tune needs at least two."
+    for split in report.splits:
+        for domain, cells in split.counts.items():
+            where = f"{split.name}, domain {domain!r}" if has_domains else split.name
+            empty = [label for label, count in cells.items() if count == 0]
+            if len(empty) == len(cells):
+                yield f"{where}: no rows."
+            elif empty:
+                yield f"{where}: no rows of the class{'es' * (len(empty) > 1)} {', '.join(map(repr, empty))}."
+        if split.skipped_rows:
+            yield f"{split.name}: bad rows skipped: {split.skipped_rows}."
+        if split.share_cut is not None and split.share_cut > 0.5:
+            yield (
+                f"{split.name}: {split.share_cut:.0%} of the rows have more than "
+                f"{report.max_sequence_length} tokens (data.max_sequence_length) and are cut."
+            )
+    for found in report.duplicates:
+        later, earlier = found.splits
+        file, row, other_file, other_row = found.examples[0]
+        yield (
+            f"{later}: rows with the text of an earlier row of {earlier}: {found.count}, "
+            f"the first is {file} row {row} with that of {other_file} row {other_row}."
+        )

@@ -1,0 +1,109 @@
+"""Writing tables of the user's own columns with columns of ours, in constant memory."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from easymft.config.schema import DataConfig
+from easymft.data.columns import has_header
+from easymft.data.sources import expand_files, file_format
+from easymft.errors import DataError
+
+
+def same_form(stem: Path, files: Sequence[str], data: DataConfig) -> tuple[Path, bool]:
+    """Where and how to write a table so that it reads back with the settings of the files it came from.
+
+    Args:
+        stem: Path without an ending.
+        files: The input files or globs.
+        data: How they are read.
+
+    Returns:
+        (path, header): `<stem>.tsv`, with or without a header line as the input, where all input is unquoted TSV; else
+        `<stem>.jsonl`, which can hold any text.
+    """
+    formats = {file_format(file, data.format) for file in expand_files(files)}
+    if formats == {"tsv"} and not data.quoting:
+        return stem.with_name(stem.name + ".tsv"), has_header(data)
+    return stem.with_name(stem.name + ".jsonl"), True
+
+
+class TableWriter:
+    """Writes rows to a .tsv or .jsonl file under a temporary name, and gives it its name when all went well.
+
+    Args:
+        path: Ends in .tsv (unquoted, as the readers here expect it) or .jsonl.
+        header: Whether a TSV file begins with the columns' names.
+
+    Raises:
+        DataError: The ending is another one, or the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path, header: bool = True):
+        self.path = Path(path)
+        if self.path.suffix not in (".tsv", ".jsonl"):
+            raise DataError(f"{self.path}: cannot write {self.path.suffix or 'a file without an ending'}, expected .tsv or .jsonl")
+        self._header = header
+        self._part = self.path.with_name(self.path.name + ".part")
+        self._rows = 0
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = open(self._part, "w", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+    def __enter__(self) -> "TableWriter":
+        """Returns itself."""
+        return self
+
+    def write(self, table: pa.Table, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Adds rows.
+
+        Args:
+            table: The user's own columns, n rows.
+            columns: Ours, each [n], written after them.
+
+        Raises:
+            DataError: A column of ours has the name of one of the user's, or a value cannot stand in a TSV file.
+        """
+        for name in columns:
+            if name in table.column_names:
+                raise DataError(f"{self.path}: the input already has a column {name!r}; rename it")
+        for name, values in columns.items():
+            table = table.append_column(name, pa.array(values))
+        if self.path.suffix == ".jsonl":
+            self._stream.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist())
+        else:
+            self._write_tsv(table)
+        self._rows += len(table)
+
+    def _write_tsv(self, table: pa.Table) -> None:
+        if self._header and not self._rows:
+            self._stream.write("\t".join(table.column_names) + "\n")
+        columns = []
+        for name in table.column_names:
+            texts = pc.fill_null(pc.cast(table[name], pa.string()), "")
+            broken = pc.match_substring_regex(texts, "[\t\r\n]")
+            if pc.any(broken).as_py():
+                row = self._rows + broken.combine_chunks().to_pylist().index(True) + 1
+                raise DataError(
+                    f"{self.path}: the value of column {name!r} in output row {row} holds a tab or a line break, which "
+                    "a TSV file cannot hold; write .jsonl instead"
+                )
+            columns.append(texts.to_pylist())
+        self._stream.writelines("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Renames the file to its name, or after an error removes it."""
+        self._stream.close()
+        if error_type is None:
+            self._part.replace(self.path)
+        else:
+            self._part.unlink()

@@ -1,0 +1,112 @@
+"""Pictures of confusion matrices and of typicality, as PNG."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from easymft.evaluation.files import replacing
+
+# Readable for the colour-blind, in this order (Okabe and Ito 2008).
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#555555")
+_INK, _GRID = "#333333", "#DDDDDD"
+_MOST_CELLS_WITH_NUMBERS = 20
+
+
+def save_figure(figure: Figure, file: str | Path) -> None:
+    """Writes `figure` as PNG, 150 dots an inch."""
+    with replacing(file) as part:
+        FigureCanvasAgg(figure).print_figure(part, dpi=150, format="png")
+
+
+def draw_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[str], title: str = "") -> Figure:
+    """Draws counts with the share of each true class as colour.
+
+    Args:
+        confusion: [M][M], rows true, columns predicted.
+        labels: The M classes.
+        title: Above the picture.
+    """
+    counts = np.asarray(confusion, np.int64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = max(3.6, 1.2 + 0.75 * len(labels))
+    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    names = [_plain(name) for name in labels]
+    slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if max(map(len, labels)) > 8 else {}
+    axes.set_xticks(range(len(labels)), names, **slanted)
+    axes.set_yticks(range(len(labels)), names)
+    axes.set(xlabel="predicted", ylabel="true", title=_plain(title))
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if len(labels) <= _MOST_CELLS_WITH_NUMBERS:
+        for row, column in np.ndindex(*counts.shape):
+            text = f"{counts[row, column]:,}\n{shares[row, column]:.1%}"
+            color = "white" if shares[row, column] > 0.55 else _INK
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
+    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label="share of the true class")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def draw_typicality(
+    histograms: Mapping[str, np.ndarray], edges: np.ndarray, means: Mapping[str, float | None], labels: Sequence[str]
+) -> Figure:
+    """Draws the histograms of typicality, a panel for each domain, the classes as outlines.
+
+    Args:
+        histograms: Domain -> counts [M, bins].
+        edges: The bins' edges, [bins + 1].
+        means: Domain -> its mean typicality, marked by a dashed line; None for a domain without examples.
+        labels: The M classes.
+    """
+    columns = 1 if len(histograms) == 1 else 2
+    rows = -(-len(histograms) // columns)
+    figure = Figure(figsize=(4.8 * columns, 0.7 + 2.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, (domain, counts) in zip(panels, histograms.items(), strict=False):
+        _draw_panel(axes, counts, edges, means[domain], f"{_plain(domain) or 'all examples'}  ({int(counts.sum()):,})")
+    for axes in panels[len(histograms) :]:
+        axes.set_axis_off()
+    # The lowest panel of each column carries the axis, also where the last row is not full.
+    for column in range(columns):
+        axes = panels[max(index for index in range(len(histograms)) if index % columns == column)]
+        axes.set_xlabel("typicality")
+        axes.tick_params(labelbottom=True)
+    for axes in panels[::columns]:
+        axes.set_ylabel("examples")
+    handles, _ = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        [*map(_plain, labels), "mean"],
+        loc="outside upper center",
+        ncols=min(len(labels) + 1, 6),
+        frameon=False,
+    )
+    return figure
+
+
+def _plain(name: str) -> str:
+    """Keeps a dollar sign in a name from starting a formula."""
+    return name.replace("$", "\\$")
+
+
+def _draw_panel(axes: Axes, counts: np.ndarray, edges: np.ndarray, mean: float | None, title: str) -> None:
+    for index, values in enumerate(counts):
+        color = _COLORS[index % len(_COLORS)]
+        axes.stairs(values, edges, fill=True, color=color, alpha=0.22)
+        axes.stairs(values, edges, color=color, linewidth=1.6, label=str(index))
+    # Drawn also for an empty domain (outside the axes' range it is not seen), so that the legend is whole.
+    axes.axvline(np.nan if mean is None else mean, color=_INK, linewidth=1.2, linestyle=(0, (4, 3)), label="mean")
+    axes.set_title(title, loc="left", fontsize=10, color=_INK)
+    axes.grid(axis="y", color=_GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.set_xlim(edges[0], edges[-1])
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(axis="y", length=0, colors=_INK)

@@ -1,0 +1,117 @@
+"""Metrics as files and as tables to read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from easymft.evaluation.files import replacing
+
+_TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "loss": "loss"}
+
+
+def write_metrics(file: str | Path, result: Mapping[str, Any]) -> None:
+    """Writes a `DomainMetrics.result()`, with whatever was added to it, as JSON.
+
+    Raises:
+        ValueError: A number in it is not finite, which JSON cannot hold.
+    """
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+    with replacing(file) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def metrics_table(result: Mapping[str, Any], title: str | None = None) -> Table:
+    """Lays out a `DomainMetrics.result()`: a row for each domain, their average, and all examples together."""
+    table = Table(title=title)
+    table.add_column("domain")
+    for heading in ("examples", *_TITLES.values()):
+        table.add_column(heading, justify="right")
+    named = {name: metrics for name, metrics in result["by_domain"].items() if name}
+    for name, metrics in named.items():
+        table.add_row(name, str(metrics["count"]), *_cells(metrics))
+    if len(named) > 1:
+        table.add_section()
+        table.add_row("average of domains", "", *_cells(result["domain_average"]))
+    table.add_row("all examples", str(result["overall"]["count"]), *_cells(result["overall"]), style="bold")
+    return table
+
+
+def comparison_rows(
+    results: Mapping[str, Mapping[str, Any]], metric: str = "accuracy"
+) -> dict[str, list[float | None]]:
+    """Puts one metric of several methods side by side.
+
+    Args:
+        results: Method -> its `DomainMetrics.result()`.
+        metric: "accuracy", "macro_f1" or "loss".
+
+    Returns:
+        Domain -> its value under each method, in the order of `results`; then "average of domains" (where there are
+        several). None where a method has no such domain or no examples of it.
+    """
+    domains = list(dict.fromkeys(name for result in results.values() for name in result["by_domain"]))
+    rows = {
+        name or "all examples": [result["by_domain"].get(name, {}).get(metric) for result in results.values()]
+        for name in domains
+    }
+    if len(domains) > 1:
+        rows["average of domains"] = [result["domain_average"][metric] for result in results.values()]
+    return rows
+
+
+def comparison_table(results: Mapping[str, Mapping[str, Any]], metric: str = "accuracy") -> Table:
+    """Lays out `comparison_rows`, the best value of each row in bold."""
+    table = Table(title=f"{_TITLES[metric]} by domain")
+    table.add_column("domain")
+    for method in results:
+        table.add_column(method, justify="right")
+    for name, values in comparison_rows(results, metric).items():
+        if name == "average of domains":
+            table.add_section()
+        best = _best(values, metric)
+        table.add_row(name, *(f"[bold]{_shown(v, metric)}[/bold]" if v == best else _shown(v, metric) for v in values))
+    return table
+
+
+def comparison_markdown(results: Mapping[str, Mapping[str, Any]], metric: str = "accuracy") -> str:
+    """Returns `comparison_rows` as a Markdown table, the best value of each row in bold."""
+    lines = [_markdown_row([f"domain ({_TITLES[metric]})", *results]), "|---|" + "---:|" * len(results)]
+    for name, values in comparison_rows(results, metric).items():
+        best = _best(values, metric)
+        cells = [f"**{_shown(v, metric)}**" if v is not None and v == best else _shown(v, metric) for v in values]
+        lines.append(_markdown_row([name, *cells]))
+    return "\n".join(lines) + "\n"
+
+
+def print_table(table: Table, console: Console | None = None) -> None:
+    """Prints a table on the screen, or on `console`; as wide as it needs where the output is no screen."""
+    if console is None:
+        console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 200)
+    console.print(table)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _cells(metrics: Mapping[str, Any]) -> list[str]:
+    return [_shown(metrics[name], name) for name in _TITLES]
+
+
+def _shown(value: float | None, metric: str) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if metric == "loss" else f"{100 * value:.2f}%"
+
+
+def _best(values: Sequence[float | None], metric: str) -> float | None:
+    present = [value for value in values if value is not None]
+    if len(present) < 2:
+        return None
+    return min(present) if metric == "loss" else max(present)

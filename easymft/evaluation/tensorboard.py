@@ -1,0 +1,124 @@
+"""What TensorBoard shows beside the training curves: histograms, texts, pictures and the embedding projector."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from tensorboard.plugins import projector
+
+from easymft.evaluation.files import replacing
+from easymft.evaluation.plots import draw_confusion_matrix
+from easymft.evaluation.typicality_files import render_summaries, render_texts
+from easymft.evaluation.typicality_report import Text, TypicalityReport, shorten_text
+
+_CHUNK = 1_000_000  # scores handed to a histogram at most
+
+
+def write_typicality_histograms(
+    writer: tf.summary.SummaryWriter,
+    typicality: np.ndarray,
+    domain_ids: np.ndarray,
+    domains: Sequence[str],
+    step: int = 0,
+) -> None:
+    """Writes the distribution of typicality [N] for each domain, and over all.
+
+    A domain of more than a million examples is shown by every n-th of them.
+    """
+    with writer.as_default(step=step):
+        tf.summary.histogram("typicality/all", _thin(typicality))
+        for index, name in enumerate(domains):
+            scores = typicality[np.asarray(domain_ids) == index]
+            if name and len(scores):
+                tf.summary.histogram(f"typicality/{name}", _thin(scores))
+    writer.flush()
+
+
+def write_typicality_texts(writer: tf.summary.SummaryWriter, report: TypicalityReport, step: int = 0) -> None:
+    """Writes the report's table and its lowest and highest texts as Markdown."""
+    with writer.as_default(step=step):
+        tf.summary.text("typicality/summary", render_summaries(report))
+        for kind, texts in (("lowest", report.lowest), ("highest", report.highest)):
+            for label, found in texts.items():
+                if found:
+                    tf.summary.text(f"typicality_{kind}/{label or 'all_classes'}", render_texts(found))
+    writer.flush()
+
+
+def write_confusion_matrices(
+    writer: tf.summary.SummaryWriter, result: dict[str, Any], step: int, prefix: str = "dev"
+) -> None:
+    """Writes the confusion matrices of a `DomainMetrics.result()`, overall and by domain, as pictures."""
+    named = {name: metrics for name, metrics in result["by_domain"].items() if name and metrics["count"]}
+    with writer.as_default(step=step):
+        for name, metrics in {"all": result["overall"], **named}.items():
+            figure = draw_confusion_matrix(metrics["confusion_matrix"], result["labels"], title=name)
+            buffer = io.BytesIO()
+            FigureCanvasAgg(figure).print_png(buffer)
+            picture = tf.io.decode_png(buffer.getvalue(), channels=3)
+            tf.summary.image(f"{prefix}_confusion_matrix/{name}", picture[None])
+    writer.flush()
+
+
+def write_projector(
+    folder: str | Path,
+    *,
+    labels: Sequence[str],
+    domains: Sequence[str],
+    prototypes: np.ndarray,
+    counts: np.ndarray,
+    embeddings: np.ndarray,
+    label_ids: np.ndarray,
+    domain_ids: np.ndarray,
+    typicality: np.ndarray,
+    texts: Sequence[Text],
+) -> None:
+    """Writes prototypes and a sample of texts for TensorBoard's embedding projector.
+
+    Args:
+        folder: TensorBoard's log folder; gets projector_config.pbtxt and projector/*.tsv.
+        labels: The M classes.
+        domains: The K domains.
+        prototypes: [K, M, d]; those of empty cells are left out.
+        counts: Examples of each cell, [K, M].
+        embeddings: A sample of texts, in the prototypes' space, [S, d].
+        label_ids: [S].
+        domain_ids: [S].
+        typicality: [S].
+        texts: S texts, or (text, second text).
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
+    cells = [*prototypes.shape[:2], embeddings.shape[1]]
+    sizes = {len(embeddings), len(label_ids), len(domain_ids), len(typicality), len(texts)}
+    if cells != [len(domains), len(labels), prototypes.shape[2]] or len(sizes) != 1:
+        raise ValueError(f"prototypes and sample do not fit. Received: {prototypes.shape}, {embeddings.shape}, {sizes}")
+    kept = list(zip(*np.nonzero(counts), strict=True))
+    rows = [("prototype", domains[k], labels[m], f"{counts[k, m]} examples", "") for k, m in kept]
+    sample = zip(domain_ids, label_ids, texts, typicality, strict=True)
+    rows += [("text", domains[k], labels[m], shorten_text(text), f"{score:.4f}") for k, m, text, score in sample]
+    vectors = np.concatenate([np.asarray(prototypes[counts > 0]), np.asarray(embeddings)])
+    _write_tsv(Path(folder) / "projector" / "vectors.tsv", [[f"{value:.6g}" for value in row] for row in vectors])
+    header = ("kind", "domain", "class", "text", "typicality")
+    _write_tsv(Path(folder) / "projector" / "metadata.tsv", [header, *rows])
+    config = projector.ProjectorConfig()
+    config.embeddings.add(
+        tensor_name="typicality", tensor_path="projector/vectors.tsv", metadata_path="projector/metadata.tsv"
+    )
+    projector.visualize_embeddings(str(folder), config)
+
+
+def _write_tsv(file: Path, rows: Sequence[Sequence[str]]) -> None:
+    with replacing(file) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
+        for row in rows:
+            # A tab or line break in a cell, also the kinds that only Unicode knows, would shift the columns.
+            stream.write("\t".join(" ".join(cell.split()) for cell in row) + "\n")
+
+
+def _thin(scores: np.ndarray) -> np.ndarray:
+    return np.asarray(scores[:: -(-len(scores) // _CHUNK)])

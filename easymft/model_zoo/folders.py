@@ -1,0 +1,87 @@
+"""Folders that appear whole or not at all, and folders that a user may have meant."""
+
+import difflib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from easymft.errors import CheckpointError
+from easymft.model_zoo.tensor_store import list_names
+
+
+@contextmanager
+def replace_folder(folder: str | Path, *, known_files: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Yields a new folder beside `folder` that takes its place when the block ends without an error.
+
+    A folder that is there already is replaced only if it holds nothing but `known_files`, so that no user's file is
+    lost. Were the process killed between the two renames, `restore_folder` brings the earlier folder back.
+
+    Args:
+        folder: The folder to write; its parents are made.
+        known_files: Patterns of file names (as of `Path.match`) that an earlier call may have left in `folder`.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        CheckpointError: `folder` is a file, holds other files, or cannot be written.
+    """
+    folder = Path(folder)
+    restore_folder(folder)
+    _check_replaceable(folder, known_files)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = folder.parent / f".{folder.name}.new.{os.getpid()}"
+        new.mkdir()
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from error
+    try:
+        yield new
+        # Some writers make their files readable by the owner alone.
+        for file in new.iterdir():
+            file.chmod(new.stat().st_mode & 0o666)
+        if folder.exists():
+            old = _old_name(folder)
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+            new.rename(folder)
+            shutil.rmtree(old)
+        else:
+            new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def restore_folder(folder: Path) -> None:
+    """Puts back what `replace_folder` had set aside when the process was killed before the new folder was in place."""
+    if _old_name(folder).is_dir() and not folder.exists():
+        _old_name(folder).rename(folder)
+
+
+def near_names(path: Path) -> str:
+    """Names what is like a path that is not there, as the end of a message: " (near: 'x', 'y')", or nothing."""
+    parent = path.parent
+    if not parent.is_dir():
+        return near_names(parent) if parent != parent.parent else ""
+    names = [entry.name for entry in parent.iterdir() if not entry.name.startswith(".")]
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    return f" (near: {', '.join(repr(str(parent / name)) for name in near)})" if near else ""
+
+
+def _old_name(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.old"
+
+
+def _check_replaceable(folder: Path, known_files: tuple[str, ...]) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder}: is a file; expected a folder, or none yet")
+    if folder.is_dir():
+        other = sorted(
+            entry.name
+            for entry in folder.iterdir()
+            if entry.is_dir() or not any(entry.match(pattern) for pattern in known_files)
+        )
+        if other:
+            raise CheckpointError(f"{folder}: holds other files ({list_names(other)}); name an empty or new folder")

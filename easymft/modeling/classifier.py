@@ -1,0 +1,70 @@
+"""A text classifier: encoder, dropout on the pooled [CLS], linear head."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from easymft.errors import CheckpointError
+
+
+class TextClassifier(tf_keras.Model):
+    """The BERT classifier that every stage trains, and the only part of it that is exported.
+
+    Args:
+        encoder: Features -> {"pooled_output": [n, d], "sequence_output", "encoder_outputs"}.
+        width: d.
+        num_labels: M.
+        head_dropout: On the pooled output, in training.
+        seed: Of the head's truncated normal (0.02) kernel.
+    """
+
+    def __init__(
+        self,
+        encoder: tf_keras.layers.Layer,
+        *,
+        width: int,
+        num_labels: int,
+        head_dropout: float = 0.1,
+        seed: int = 42,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.dropout = tf_keras.layers.Dropout(head_dropout)
+        initializer = tf_keras.initializers.TruncatedNormal(stddev=0.02, seed=seed)
+        self.head = tf_keras.layers.Dense(num_labels, kernel_initializer=initializer, name="classifier")
+        self.head.build([None, width])
+
+    def set_head(self, kernel: np.ndarray, bias: np.ndarray) -> None:
+        """Takes over a trained head, kernel [d, M] and bias [M].
+
+        Raises:
+            CheckpointError: The shapes are not this head's.
+        """
+        expected = tuple(self.head.kernel.shape)
+        if kernel.shape != expected or bias.shape != expected[1:]:
+            raise CheckpointError(
+                f"the classifier head of the weights has shapes {kernel.shape} and {bias.shape}, "
+                f"expected {expected} and {expected[1:]}"
+            )
+        self.head.set_weights([kernel, bias])
+
+    def call(self, features: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
+        """Adds float32 "logits" [n, M] to the encoder's outputs."""
+        inputs = {name: features[name] for name in ("input_word_ids", "input_mask", "input_type_ids")}
+        outputs = dict(self.encoder(inputs, training=training))
+        logits = self.head(self.dropout(outputs["pooled_output"], training=training))
+        return outputs | {"logits": tf.cast(logits, tf.float32)}
+
+    def compute_losses(
+        self,
+        features: dict[str, tf.Tensor],
+        outputs: dict[str, tf.Tensor],
+        sum_over_replicas: Callable[[tf.Tensor], tf.Tensor],
+    ) -> dict[str, tf.Tensor]:
+        """This replica's share of the mean cross entropy over the global batch: {"loss": scalar}, in nats."""
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=features["label"], logits=outputs["logits"])
+        count = sum_over_replicas(tf.cast(tf.shape(losses)[0], tf.float32))
+        return {"loss": tf.reduce_sum(features["weight"] * losses) / count}

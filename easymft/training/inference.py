@@ -1,0 +1,53 @@
+"""Running a trained network over a data set, on one device or many, batch by batch."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+Batch = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
+class BatchInference:
+    """Compiles a network's forward pass once and streams batches through it.
+
+    Args:
+        network: features -> outputs.
+        outputs: The names of the outputs to fetch.
+        strategy: The one under which the network was made.
+    """
+
+    def __init__(self, network: tf_keras.Model, outputs: Sequence[str], strategy: tf.distribute.Strategy):
+        self._strategy = strategy
+
+        @tf.function(reduce_retracing=True)
+        def forward(features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+            def on_replica(part: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+                results = network(part, training=False)
+                return (part["index"], *(results[name] for name in outputs))
+
+            return strategy.run(on_replica, args=(features,))
+
+        self._forward = forward
+        self._names = tuple(outputs)
+
+    def __call__(self, dataset: tf.data.Dataset) -> Iterator[Batch]:
+        """Yields (index [n] int64, {output name: [n, ...]}) for each batch; the order of rows is that of `index`.
+
+        Args:
+            dataset: Batches of features with "index".
+        """
+        for features in self._strategy.experimental_distribute_dataset(dataset):
+            replicas = [self._strategy.experimental_local_results(part) for part in self._forward(features)]
+            index, *results = (np.concatenate([part.numpy() for part in parts]) for parts in replicas)
+            yield index, dict(zip(self._names, results, strict=True))
+
+    def collect(self, dataset: tf.data.Dataset, num_examples: int, name: str) -> np.ndarray:
+        """One output of all examples in the order of their indexes, [num_examples, ...], in memory."""
+        collected = None
+        for index, outputs in self(dataset):
+            if collected is None:
+                collected = np.zeros([num_examples, *outputs[name].shape[1:]], outputs[name].dtype)
+            collected[index] = outputs[name]
+        return collected

@@ -1,0 +1,88 @@
+"""AdamW and learning-rate schedules, in the textbook's and in the published code's arithmetic (METHODS: settings)."""
+
+import tensorflow as tf
+import tf_keras
+
+from easymft.config.schema import TrainConfig
+
+
+class LinearWarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly to `learning_rate` over the warm-up steps, then falls linearly to 0 at `total_steps`.
+
+    Args:
+        learning_rate: The peak.
+        total_steps: Optimizer steps of the whole run.
+        warmup_steps: Steps of the rise.
+    """
+
+    def __init__(self, learning_rate: float, total_steps: int, warmup_steps: int):
+        self.learning_rate, self.total_steps, self.warmup_steps = learning_rate, total_steps, warmup_steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of step s = 0, 1, ..., a float32 scalar; the last step's rate is above 0."""
+        done = tf.cast(step, tf.float32) + 1.0
+        rise = done / max(self.warmup_steps, 1)
+        fall = (self.total_steps - done + 1.0) / max(self.total_steps - self.warmup_steps, 1)
+        return self.learning_rate * tf.clip_by_value(tf.minimum(rise, fall), 0.0, 1.0)
+
+    def get_config(self) -> dict[str, float | int]:
+        """The constructor's arguments."""
+        return {
+            "learning_rate": self.learning_rate,
+            "total_steps": self.total_steps,
+            "warmup_steps": self.warmup_steps,
+        }
+
+
+class EasyTransferSchedule(LinearWarmupLinearDecay):
+    """The published code's rate: lr * (1 - s / steps), times s / warm-up while s < warm-up; the first step moves nothing."""
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of step s = 0, 1, ..., a float32 scalar."""
+        step = tf.cast(step, tf.float32)
+        rate = self.learning_rate * (1.0 - tf.minimum(step, self.total_steps) / self.total_steps)
+        return tf.where(step < self.warmup_steps, rate * step / max(self.warmup_steps, 1), rate)
+
+
+class AdamWEasyTransfer(tf_keras.optimizers.Adam):
+    """AdamW as in the published code: the bias correction scales the decay as well.
+
+    rate_t = rate * sqrt(1 - b2^t) / (1 - b1^t); p -= rate_t * (m / (sqrt(v) + eps) + wd * p). The library's Adam already
+    adds epsilon before the bias correction, so only the decay is added here.
+    """
+
+    def __init__(self, weight_decay: float, **kwargs):
+        super().__init__(**kwargs)
+        self.decay = weight_decay
+
+    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
+        """Decays the variable, then moves it; embeddings too are decayed and moved in all rows."""
+        if self._use_weight_decay(variable):
+            step = tf.cast(self.iterations + 1, variable.dtype)
+            correction = tf.sqrt(1.0 - tf.pow(self.beta_2, step)) / (1.0 - tf.pow(self.beta_1, step))
+            variable.assign_sub(tf.cast(self.learning_rate, variable.dtype) * correction * self.decay * variable)
+        super().update_step(gradient, variable)
+
+
+def build_optimizer(train: TrainConfig, total_steps: int) -> tf_keras.optimizers.Optimizer:
+    """AdamW with the configured schedule; weight decay spares LayerNorm and biases.
+
+    Clipping is not the optimizer's: the train step does it, on the gradients summed over replicas.
+
+    Args:
+        train: The config's train section, presets resolved.
+        total_steps: Steps that the schedule spans.
+    """
+    schedules = {"linear": LinearWarmupLinearDecay, "easytransfer": EasyTransferSchedule}
+    optimizers = {"adamw": tf_keras.optimizers.AdamW, "adamw_easytransfer": AdamWEasyTransfer}
+    optimizer = optimizers[train.optimizer](
+        learning_rate=schedules[train.schedule](
+            train.learning_rate, total_steps, int(train.warmup_fraction * total_steps)
+        ),
+        weight_decay=train.weight_decay,
+        beta_1=train.beta_1,
+        beta_2=train.beta_2,
+        epsilon=train.epsilon,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["layer_norm", "LayerNorm", "bias"])
+    return optimizer

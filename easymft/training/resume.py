@@ -1,0 +1,74 @@
+"""Keeping the whole state of a training run, so that a killed run goes on as if it had never stopped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+
+from easymft.errors import CheckpointError
+from easymft.training.trainable import Trainable
+
+
+def random_generators(model: tf_keras.Model) -> list[tf.random.Generator]:
+    """The generators from which the model's dropout layers draw, in a stable order.
+
+    tf_keras keeps them out of checkpoints, so that old ones stay readable; to go on with the same masks they are needed.
+    """
+    holders = [getattr(module, "_random_generator", None) for module in model.submodules]
+    return [holder._generator for holder in holders if getattr(holder, "_generator", None) is not None]
+
+
+class ResumeState:
+    """The kill-safe state: weights, optimizer, random generators, and a JSON record of the run so far.
+
+    Args:
+        folder: Where the two newest states are kept.
+        trainable: Compiled, with all variables made.
+    """
+
+    def __init__(self, folder: Path, trainable: Trainable):
+        self._folder = folder
+        trainable.optimizer.build(trainable.network.trainable_variables)
+        self._checkpoint = tf.train.Checkpoint(
+            network=trainable.network, optimizer=trainable.optimizer, generators=random_generators(trainable)
+        )
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
+
+    def _record_file(self, step: int) -> Path:
+        return self._folder / f"record-{step}.json"
+
+    def save(self, step: int, record: dict[str, Any]) -> None:
+        """Writes the state after `step` updates; one that is cut short leaves the one before in force."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._record_file(step).with_suffix(".part")
+        part.write_text(json.dumps(record))
+        part.rename(self._record_file(step))
+        self._manager.save(checkpoint_number=step)
+        kept = {int(path.rsplit("-", 1)[1]) for path in self._manager.checkpoints}
+        for old in self._folder.glob("record-*.json"):
+            if int(old.stem.rsplit("-", 1)[1]) not in kept:
+                old.unlink()
+
+    def restore(self) -> tuple[int, dict[str, Any]] | None:
+        """Goes back to the newest state.
+
+        Returns:
+            (updates made, the record), or None where there is no state.
+
+        Raises:
+            CheckpointError: The state is of another model or is damaged.
+        """
+        newest = self._manager.latest_checkpoint
+        if newest is None:
+            return None
+        step = int(newest.rsplit("-", 1)[1])
+        try:
+            self._checkpoint.restore(newest).assert_existing_objects_matched().assert_consumed()
+            return step, json.loads(self._record_file(step).read_text())
+        except (AssertionError, ValueError, OSError, tf.errors.OpError) as error:
+            raise CheckpointError(
+                f"{newest}: the state of the interrupted run does not fit this model ({str(error).splitlines()[0]}); "
+                "remove the folder to start anew"
+            ) from error

@@ -1,0 +1,142 @@
+"""Typicality of a whole data set: embed it on any number of devices, keep embeddings on disk, score in chunks."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from rich.progress import track
+
+from easymft.config.schema import TypicalityConfig
+from easymft.data.batching import BatchPlan, make_dataset
+from easymft.data.token_dataset import TokenDataset
+from easymft.mft.typicality import EmbeddingTransform, PrototypeAccumulator, compute_typicality
+from easymft.training.inference import BatchInference
+
+_CHUNK = 8192  # rows scored at once
+
+
+@dataclass(frozen=True)
+class TypicalityScores:
+    """Scores of a data set and what they were made from.
+
+    Attributes:
+        typicality: t, [N] float32.
+        prototypes: c_m^k under the transform, [K, M, d] float64.
+        counts: Examples in each cell, [K, M].
+        embeddings: E(x) as it came from the encoder, [N, d] float32, memory-mapped.
+        transform: From embeddings to the prototypes' space.
+    """
+
+    typicality: np.ndarray
+    prototypes: np.ndarray
+    counts: np.ndarray
+    embeddings: np.ndarray
+    transform: EmbeddingTransform
+
+
+class TypicalityEmbedder(tf_keras.Model):
+    """E(x): features -> {"embedding": [n, d] float32}.
+
+    Args:
+        encoder: The un-tuned encoder.
+        embedding: `token_mean` (paper): mask-aware mean of the last layer; `pooled` (published code): the pooled [CLS].
+    """
+
+    def __init__(self, encoder: tf_keras.layers.Layer, embedding: str, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.embedding = embedding
+
+    def call(self, features: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
+        """Embeds a batch, without dropout."""
+        inputs = {name: features[name] for name in ("input_word_ids", "input_mask", "input_type_ids")}
+        outputs = self.encoder(inputs, training=False)
+        if self.embedding == "pooled":
+            return {"embedding": tf.cast(outputs["pooled_output"], tf.float32)}
+        states = tf.cast(outputs["sequence_output"], tf.float32)
+        mask = tf.cast(features["input_mask"], tf.float32)
+        mean = tf.einsum("ntd,nt->nd", states, mask) / tf.reduce_sum(mask, axis=1, keepdims=True)
+        return {"embedding": mean}
+
+
+def weights_fingerprint(encoder: tf_keras.layers.Layer) -> str:
+    """The sha256 of an encoder's weights, to tell whether scores made with it are still its own."""
+    digest = hashlib.sha256()
+    for variable in encoder.variables:
+        digest.update(variable.name.encode() + np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def embed_dataset(
+    embedder: TypicalityEmbedder,
+    tokens: TokenDataset,
+    file: Path,
+    *,
+    batch_size: int,
+    padded_length: int | None,
+    strategy: tf.distribute.Strategy,
+    progress: bool,
+) -> np.ndarray:
+    """Embeds all examples into a memory-mapped .npy file.
+
+    Args:
+        embedder: Made under the strategy.
+        tokens: N examples.
+        file: Written under a temporary name, renamed when it is complete.
+        batch_size: Examples a step, over all replicas.
+        padded_length: Pad all batches to it; None for each batch's longest.
+        strategy: Where to run.
+        progress: Show a bar.
+
+    Returns:
+        E, [N, d] float32, in the order of the examples.
+    """
+    plan = BatchPlan(tokens.lengths, batch_size, seed=0, shuffle=False, group_by_length=True)
+    dataset = make_dataset(tokens, plan.batches(0), padded_length=padded_length)
+    part = file.with_name(file.name + ".part")
+    embeddings = None
+    batches = BatchInference(embedder, ["embedding"], strategy)(dataset)
+    for index, outputs in track(batches, "embedding", total=plan.steps_per_epoch, disable=not progress):
+        if embeddings is None:
+            shape = (tokens.num_examples, outputs["embedding"].shape[1])
+            embeddings = np.lib.format.open_memmap(part, "w+", np.float32, shape)
+        embeddings[index] = outputs["embedding"]
+    embeddings.flush()
+    del embeddings
+    part.rename(file)
+    return np.load(file, mmap_mode="r")
+
+
+def score_embeddings(
+    embeddings: np.ndarray, tokens: TokenDataset, num_domains: int, num_labels: int, config: TypicalityConfig
+) -> TypicalityScores:
+    """Prototypes and typicality from embeddings, two streaming passes; see `easymft.mft.typicality`."""
+    spans = [slice(start, start + _CHUNK) for start in range(0, len(embeddings), _CHUNK)]
+    statistics = PrototypeAccumulator(num_domains, num_labels, embeddings.shape[1], covariance=config.whiten)
+    for span in spans:
+        statistics.update(embeddings[span], tokens.label_ids[span], tokens.domain_ids[span])
+    transform = EmbeddingTransform.fit(
+        statistics, center=config.center, whiten=config.whiten, epsilon=config.whitening_epsilon
+    )
+    prototypes = transform(statistics.prototypes())
+    scores = [
+        compute_typicality(
+            transform(embeddings[span]),
+            tokens.label_ids[span],
+            tokens.domain_ids[span],
+            prototypes,
+            statistics.counts,
+            alpha=config.alpha,
+            out_of_domain=config.out_of_domain,
+        )
+        for span in spans
+    ]
+    typicality = np.concatenate(scores)
+    if config.rescale_to_mean_1:
+        typicality = typicality / typicality.mean()
+    if config.decimals is not None:
+        typicality = np.round(typicality, config.decimals)
+    return TypicalityScores(typicality.astype(np.float32), prototypes, statistics.counts, embeddings, transform)

@@ -1,0 +1,155 @@
+"""`Trainer`: fit a network from wherever its last state stands, keep the best and the last model."""
+
+import bisect
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from easymft.config.schema import TrainConfig
+from easymft.data.batching import BatchPlan
+from easymft.training.callbacks import SaveState, StepSummaries
+from easymft.training.resume import ResumeState
+from easymft.training.trainable import Trainable
+
+
+class StepSequence:
+    """The global batches of a whole run as one sequence of steps, cut into epochs for evaluation.
+
+    Args:
+        plan: Which examples form which batch.
+        epochs: Of the run.
+        max_steps: Stop after so many steps; None for all.
+    """
+
+    def __init__(self, plan: BatchPlan, epochs: int, max_steps: int | None = None):
+        self._plan = plan
+        self.total_steps = plan.total_steps(epochs)
+        self._starts = [plan.total_steps(epoch) for epoch in range(epochs)]
+        last = min(max_steps or self.total_steps, self.total_steps)
+        self.epoch_ends = sorted({min(end, last) for end in [*self._starts[1:], self.total_steps]})
+
+    def batches(self, start: int, stop: int) -> Sequence[np.ndarray]:
+        """The example indexes of steps start to stop - 1, which must lie in one epoch."""
+        epoch = bisect.bisect_right(self._starts, start) - 1
+        first = self._starts[epoch]
+        return self._plan.batches(epoch)[start - first : stop - first]
+
+
+class Trainer:
+    """Trains a compiled `Trainable`, evaluates it after each epoch, and survives being killed.
+
+    Args:
+        trainable: Compiled, under the strategy.
+        steps: Which examples each step reads.
+        make_dataset: (batches, number of the first step) -> data set of features.
+        train: The config's train section.
+        folder: The run's folder; the state for resuming stands in `resume/`.
+        evaluate: Returns dev metrics; must hold the one `train.monitor` names. None where there is no dev data.
+        save: Writes the model as it is now under a name, `best` or `last`.
+        summaries: TensorBoard; None for none.
+        progress: Show a bar for each epoch.
+    """
+
+    def __init__(
+        self,
+        trainable: Trainable,
+        steps: StepSequence,
+        make_dataset: Callable[[Sequence[np.ndarray], int], tf.data.Dataset],
+        *,
+        train: TrainConfig,
+        folder: Path,
+        evaluate: Callable[[], dict[str, Any]] | None,
+        save: Callable[[str], None],
+        summaries: StepSummaries | None = None,
+        progress: bool = True,
+    ):
+        self._trainable, self._steps, self._make_dataset = trainable, steps, make_dataset
+        self._train, self._evaluate, self._save = train, evaluate, save
+        self._summaries, self._progress = summaries, progress
+        self._resume_folder = folder / "resume"
+        self._record: dict[str, Any] = {"history": [], "best": None, "seconds": 0.0}
+
+    def fit(self) -> dict[str, Any]:
+        """Trains to the end, or to the early stop.
+
+        Returns:
+            The record: "history" (a {"step", "metrics"} for each epoch), "best" ({"step", "value"} or None), "seconds",
+            "steps" (updates made).
+
+        Raises:
+            CheckpointError: The state in the run's folder does not fit the model.
+            KeyboardInterrupt: The user stopped the run; its state was saved first.
+        """
+        state = ResumeState(self._resume_folder, self._trainable)
+        restored = state.restore()
+        if restored is not None:
+            self._record = restored[1]
+            print(f"resuming after step {restored[0]} of {self._steps.epoch_ends[-1]}", flush=True)
+        started = time.perf_counter() - self._record["seconds"]
+
+        def save_state() -> None:
+            self._record["seconds"] = time.perf_counter() - started
+            state.save(self._step(), self._record)
+
+        try:
+            for end in self._steps.epoch_ends:
+                self._run_epoch(end, SaveState(self._train.checkpoint_every_steps, save_state))
+                if self._stops_early():
+                    break
+        except KeyboardInterrupt:
+            save_state()
+            raise
+        self._record["seconds"] = time.perf_counter() - started
+        self._record["steps"] = self._step()
+        shutil.rmtree(self._resume_folder, ignore_errors=True)
+        return self._record
+
+    def _step(self) -> int:
+        return int(self._trainable.optimizer.iterations)
+
+    def _run_epoch(self, end: int, save_state: SaveState) -> None:
+        start = self._step()
+        if start < end:
+            callbacks = [save_state] + ([self._summaries] if self._summaries else [])
+            epoch = self._steps.epoch_ends.index(end)
+            batches = self._steps.batches(start, end)
+            if self._summaries:
+                self._summaries.batch_sizes = [len(batch) for batch in batches]
+            self._trainable.fit(
+                self._make_dataset(batches, start),
+                steps_per_epoch=len(batches),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                callbacks=callbacks,
+                verbose=self._progress,
+            )
+        if not self._record["history"] or self._record["history"][-1]["step"] < end:
+            self._close_epoch(end)
+
+    def _close_epoch(self, step: int) -> None:
+        metrics = self._evaluate() if self._evaluate else {}
+        if self._summaries and metrics:
+            self._summaries.write_metrics(step, {f"dev/{name}": value for name, value in metrics.items()})
+        self._save("last")
+        if not metrics or self._is_better(metrics[self._train.monitor]):
+            self._save("best")
+            if metrics:
+                self._record["best"] = {"step": step, "value": metrics[self._train.monitor]}
+        self._record["history"].append({"step": step, "metrics": metrics})
+
+    def _is_better(self, value: float) -> bool:
+        best = self._record["best"]
+        if best is None:
+            return True
+        return value < best["value"] if self._train.monitor == "loss" else value > best["value"]
+
+    def _stops_early(self) -> bool:
+        patience, best = self._train.early_stopping_patience, self._record["best"]
+        if patience is None or best is None:
+            return False
+        return sum(entry["step"] > best["step"] for entry in self._record["history"]) >= patience

@@ -1,0 +1,160 @@
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+import app_zoo.main as command
+from easymft.errors import DataError
+
+CONFIG = {
+    "output_folder": "runs/x",
+    "data": {"train_files": ["a.tsv"], "columns": {"label": "label", "domain": "domain"}},
+    "model": {"weights": "all-minilm-l6-v2"},
+}
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    os.environ.pop("TF_SET_ONEDNN_FPMATH_MODE", None)
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(CONFIG))
+    return str(path)
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """What the application was asked to do; an exception in `runs.error` is raised by it."""
+
+    class Runs(list):
+        error = None
+
+    calls = Runs()
+
+    class Application:
+        def __init__(self, config):
+            self.config = config
+
+        def run(self, mode, dry_run):
+            calls.append((mode, dry_run, self.config, os.environ.get("TF_SET_ONEDNN_FPMATH_MODE")))
+            if calls.error:
+                raise calls.error
+
+    monkeypatch.setattr(command, "resolve_application", lambda name: Application)
+    return calls
+
+
+def test_runs_the_mode(config_file, runs):
+    words = ["--mode", "meta_tune", f"--config={config_file}", "--set", "train.epochs=3", "--set", "mft.layers=[1, 2]"]
+    assert command.main(words) == 0
+    assert command.main([*words, "--dry_run"]) == 0
+    assert [(mode, dry_run) for mode, dry_run, *_ in runs] == [("meta_tune", False), ("meta_tune", True)]
+    config = runs[0][2]
+    assert config.train.epochs == 3
+    assert config.mft.layers == [1, 2]
+    assert config.mft.corruption == "false_domain"
+
+
+def test_precision_sets_the_environment(config_file, runs, capsys):
+    words = ["--mode", "meta_tune", "--config", config_file]
+    command.main([*words, "--set", "runtime.precision=bfloat16_matmul"])
+    assert capsys.readouterr().err == ""
+    command.main(words)
+    assert "TF_SET_ONEDNN_FPMATH_MODE of the environment is not used" in capsys.readouterr().err
+    assert [variable for *_, variable in runs] == ["BF16", None]
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] in "23"
+
+
+def test_dump_config(config_file, runs, capsys, tmp_path):
+    assert command.main(["--config", config_file, "--dump_config", "--set", "mft.preset=easytransfer"]) == 0
+    dumped = json.loads(capsys.readouterr().out)
+    assert dumped["mft"]["typicality"]["decimals"] == 5
+    assert runs == []
+    assert command.main(["--config", config_file, "--dump_config", "--mode", "predict"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--mode is missing; one of validate, typicality, "),
+        (["--mode", "finetnue"], 'unknown mode "finetnue"; did you mean "finetune"?'),
+        (["--mode", "finetnue", "--help"], 'unknown mode "finetnue"; did you mean "finetune"?'),
+        (["--mode", "finetune"], "--config is missing; "),
+        (["--mdoe", "finetune"], 'unknown option --mdoe; did you mean "--mode"?'),
+        (["--mode"], "Missing value for flag --mode"),
+        (["--mode", "predict", "stray"], 'unexpected word "stray"; every option starts with --'),
+        (["--dry_run=maybe"], "flag --dry_run=maybe: not a value that it takes"),
+        (["--mode", "predict", "--config", "none.json"], "none.json: no such config file"),
+    ],
+)
+def test_mistakes_in_the_command(words, message, capsys, runs):
+    assert command.main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"easymft: error: {message}")
+    assert captured.err.count("\n") == 1
+    assert runs == []
+
+
+def test_every_problem_gets_a_line(config_file, capsys, runs):
+    words = ["--mode", "predict", "--config", config_file, "--set", "trian.epochs=3", "--set", "train.epochs=x"]
+    assert command.main(words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("easymft: error: ") for line in lines)
+    assert runs == []
+
+
+def test_errors_of_the_run(config_file, runs, capsys):
+    words = ["--mode", "meta_tune", "--config", config_file]
+    runs.error = DataError("a.tsv: row 3: no label")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err == "easymft: error: a.tsv: row 3: no label\n"
+    runs.error = KeyboardInterrupt()
+    assert command.main(words) == 130
+    assert capsys.readouterr().err.startswith("easymft: interrupted; the same command goes on")
+    runs.error = ZeroDivisionError("a defect")
+    with pytest.raises(ZeroDivisionError):
+        command.main(words)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--mode", "export", "--help"]])
+def test_help(words, capsys):
+    assert command.main(words) == 0
+    captured = capsys.readouterr()
+    assert "easymft --mode" in captured.out
+    assert captured.err == ""
+
+
+def test_help_is_quick_and_leaves_tensorflow_alone():
+    code = (
+        "import sys, app_zoo.main as m; m.main(['--help']);"
+        "heavy = {'tensorflow', 'tf_keras', 'pydantic', 'numpy', 'matplotlib', 'rich'} & set(sys.modules);"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "app_zoo.main", "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.3, seconds
+
+
+def test_config_mistakes_are_told_without_tensorflow(config_file):
+    code = (
+        "import sys, app_zoo.main as m;"
+        f"code = m.main(['--mode', 'predict', '--config', {config_file!r}]);"
+        "sys.exit('tensorflow imported' if 'tensorflow' in sys.modules else code)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("easymft: error: ")

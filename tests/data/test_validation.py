@@ -1,0 +1,176 @@
+"""The report of `--mode validate`."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easymft.config.schema import DataConfig
+from easymft.data.bad_rows import SkippedRows
+from easymft.data.text_statistics import LengthCounter
+from easymft.data.validation import validate_files
+from easymft.data.validation_text import render_report
+from easymft.errors import DataError
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = {"text": 0, "domain": 1, "label": 2}
+TRAIN = [
+    ("one two", "books", "POS"),
+    ("Three", "books", "NEG"),
+    ("four words are here", "dvd", "POS"),
+    ("e", "dvd", "NEG"),
+]
+
+
+def validate(folder, train=TRAIN, dev=(), test=(), pair=False, columns=COLUMNS, options=None, **settings):
+    files = {}
+    for name, rows in (("train", train), ("dev", dev), ("test", test)):
+        if rows:
+            (folder / f"{name}.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+            files[f"{name}_files"] = [str(folder / f"{name}.tsv")]
+    data = DataConfig.model_validate({"columns": columns} | files | settings)
+    return validate_files(data, pair=pair, chunk_size=3, **(options or {}))
+
+
+def test_counts_and_lengths(tmp_path):
+    report = validate(
+        tmp_path,
+        dev=[("z", "dvd", "NEG"), ("y", "books", "POS")],
+        max_sequence_length=4,
+        options={"count_tokens": lambda texts, pairs: np.array([len(text.split()) + 2 for text in texts])},
+    )
+    assert (report.labels, report.domains) == (["NEG", "POS"], ["books", "dvd"])
+    train, dev = report.splits
+    assert (train.name, train.rows, dev.name, dev.rows, train.skipped_rows) == ("train", 4, "dev", 2, 0)
+    assert train.counts == {"books": {"NEG": 1, "POS": 1}, "dvd": {"NEG": 1, "POS": 1}}
+    assert dev.counts == {"books": {"NEG": 0, "POS": 1}, "dvd": {"NEG": 1, "POS": 0}}
+    assert asdict(train.words) == {"mean": 2, "percentiles": {"50": 1, "90": 4, "95": 4, "99": 4}, "longest": 4}
+    assert (train.tokens.longest, train.share_cut, dev.share_cut) == (6, 0.25, 0)
+    assert report.warnings == [
+        "dev, domain 'books': no rows of the class 'NEG'.",
+        "dev, domain 'dvd': no rows of the class 'POS'.",
+    ]
+    assert json.loads(json.dumps(asdict(report)))["splits"][0]["rows"] == 4
+
+
+def test_percentiles_against_numpy():
+    lengths = np.random.default_rng(0).geometric(0.01, 5000)
+    counter = LengthCounter()
+    for part in np.array_split(lengths, 7):
+        counter.add(part)
+    summary = counter.summary()
+    for percent in (50, 90, 95, 99):
+        assert summary.percentiles[str(percent)] == np.percentile(lengths, percent, method="inverted_cdf")
+    assert summary.mean == pytest.approx(lengths.mean())
+    assert counter.share_above(128) == pytest.approx((lengths > 128).mean())
+
+
+def test_duplicates_within_and_across_splits(tmp_path):
+    train = [*TRAIN, ("ONE  two", "dvd", "NEG"), ("one two ", "dvd", "POS")]
+    report = validate(tmp_path, train, dev=[("x", "dvd", "POS"), ("ONE TWO", "dvd", "POS")], test=[("X", "dvd", "NEG")])
+    within, dev, test = report.duplicates
+    assert (within.splits, within.count) == (("train", "train"), 2)
+    path = str(tmp_path / "train.tsv")
+    assert within.examples == [(path, 5, path, 1), (path, 6, path, 1)]
+    assert (dev.splits, dev.count) == (("dev", "train"), 1)
+    assert (test.splits, test.count) == (("test", "dev"), 1)
+    assert f"dev: rows with the text of an earlier row of train: 1, the first is {tmp_path}/dev.tsv row 2" in "\n".join(
+        report.warnings
+    )
+
+
+def test_pairs_are_the_same_only_as_a_whole(tmp_path):
+    rows = [("a b", "c", "x", "POS"), ("a", "b c", "x", "NEG"), ("A b", "C", "x", "POS"), ("c", "a b", "x", "POS")]
+    report = validate(tmp_path, rows, pair=True, columns={"text": 0, "text_pair": 1, "domain": 2, "label": 3})
+    assert [(found.count, found.examples[0][1]) for found in report.duplicates] == [(1, 3)]
+    assert report.splits[0].words.longest == 3 and report.splits[0].words.mean == 3
+
+
+def test_warnings_of_cells_domains_and_cuts(tmp_path):
+    train = [("a", "books", "POS"), ("b", "books", "NEG"), ("c", "dvd", "POS"), ("d", "dvd", "POS")]
+    report = validate(tmp_path, train, dev=[("e", "dvd", "POS")])
+    assert report.warnings == [
+        "train, domain 'dvd': no rows of the class 'NEG'.",
+        "dev, domain 'books': no rows.",
+        "dev, domain 'dvd': no rows of the class 'NEG'.",
+    ]
+    one = validate(tmp_path, train[:2], options={"count_tokens": lambda texts, _: np.full(len(texts), 999)})
+    assert one.warnings == [
+        "all rows are of the one domain 'books'; meta_tune needs at least two.",
+        "train: 100% of the rows have more than 128 tokens (data.max_sequence_length) and are cut.",
+    ]
+    assert validate(tmp_path, train[:2], columns={"text": 0, "label": 2}).warnings == []
+
+
+def test_all_splits_are_checked_against_the_train_files(tmp_path):
+    with pytest.raises(DataError) as caught:
+        validate(tmp_path, dev=[("a", "video", "POS")], test=[("a", "dvd", "MEH")])
+    first, second = str(caught.value).split("\n")
+    assert "dev.tsv: row 1, column 'domain': unknown domain 'video', expected one of books, dvd" in first
+    assert "test.tsv: row 1, column 'label': unknown label 'MEH'" in second
+
+
+def test_errors_of_train_and_dev_come_together(tmp_path):
+    with pytest.raises(DataError) as caught:
+        validate(tmp_path, [*TRAIN, ("short",)], dev=[("", "dvd", "POS")])
+    first, second = str(caught.value).split("\n")
+    assert "train.tsv: row 5: 1 field" in first and "dev.tsv: row 1, column 'text'" in second
+    with pytest.raises(DataError, match="all \\[\\], expected files"):
+        validate(tmp_path, train=())
+    with pytest.raises(DataError, match="data.labels: 'MEH' never occurs"):
+        validate(tmp_path, labels=["POS", "NEG", "MEH"])
+
+
+def test_skipped_rows_are_counted_by_split(tmp_path):
+    with SkippedRows(tmp_path / "skipped.tsv") as skipped:
+        report = validate(
+            tmp_path, [*TRAIN, ("short",)], dev=[("x", "dvd", "POS"), ("", "moon", "POS")], bad_rows="skip",
+            options={"skipped_rows": skipped},
+        )  # fmt: skip
+    assert [split.skipped_rows for split in report.splits] == [1, 1]
+    assert "train: bad rows skipped: 1." in report.warnings
+    assert len((tmp_path / "skipped.tsv").read_text().splitlines()) == 4
+
+
+def test_typicality_is_needed_in_train_only(tmp_path):
+    train = [(*row, "0.5") for row in TRAIN]
+    report = validate(tmp_path, train, dev=TRAIN[:1], columns=COLUMNS | {"typicality": 3})
+    assert [split.rows for split in report.splits] == [4, 1]
+
+
+def test_unlabelled_files_can_be_validated(tmp_path):
+    report = validate(tmp_path, train=(), test=[("a", "x"), ("b", "y")], columns={"text": 0, "domain": 1})
+    assert report.labels == [] and report.domains == ["x", "y"]
+    assert report.splits[0].counts == {"x": {"": 1}, "y": {"": 1}}
+    assert "(no label)" in render_report(report)
+
+
+def test_rendered_report(tmp_path):
+    report = validate(tmp_path, options={"count_tokens": lambda texts, _: np.full(len(texts), 130)})
+    text = render_report(report, width=90)
+    assert max(map(len, text.splitlines())) <= 90
+    for part in ("train: 4 rows", "books", "NEG", "cut at 128", "100.0%", "Warning: train: 100% of the rows"):
+        assert part in text
+    quiet = render_report(validate(tmp_path))
+    assert "No warnings." in quiet and "tokens" not in quiet
+
+
+def test_needs_no_tensorflow():
+    code = "import sys, easymft.data.validation_text; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("name", "columns", "rows"), [("amazon", COLUMNS, 12000), ("mnli", None, 36000)])
+def test_shared_data(name, columns, rows):
+    folder = ROOT.parent / "shared" / "data" / name
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    files = {f"{split}_files": [str(folder / f"{split}.tsv")] for split in ("train", "dev", "test")}
+    columns = columns or {"text": 0, "text_pair": 1, "domain": 2, "label": 3}
+    report = validate_files(DataConfig.model_validate(files | {"columns": columns}), pair=name == "mnli")
+    assert sum(split.rows for split in report.splits) == rows
+    assert report.warnings == []

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from easymft.evaluation.plots import draw_confusion_matrix, draw_typicality, save_figure
+
+
+def test_confusion_matrix_shows_counts_and_shares(tmp_path):
+    figure = draw_confusion_matrix([[3, 1], [0, 0]], ["NEG", "$5 or less$"], "books")
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["3\n75.0%", "1\n25.0%", "0\n0.0%", "0\n0.0%"]
+    assert figure.axes[0].get_title() == "books"
+    save_figure(figure, tmp_path / "a" / "c.png")
+    picture = imread(tmp_path / "a" / "c.png")
+    assert picture.shape[0] > 300 and picture.std() > 0.05
+
+
+def test_large_confusion_matrix_leaves_numbers_out():
+    figure = draw_confusion_matrix(np.eye(30, dtype=int), [f"class {index}" for index in range(30)])
+    assert len(figure.axes[0].texts) == 0
+
+
+@pytest.mark.parametrize("num_domains", [1, 2, 3, 5])
+def test_typicality_has_a_panel_for_each_domain(tmp_path, num_domains):
+    edges = np.linspace(0.5, 1.0, 11)
+    histograms = {f"d{index}": np.full([2, 10], index) for index in range(num_domains)}
+    means = {f"d{index}": 0.7 if index else None for index in range(num_domains)}
+    figure = draw_typicality(histograms, edges, means, ["NEG", "POS"])
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.axison]
+    assert titles == [f"d{index}  ({20 * index})" for index in range(num_domains)]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["NEG", "POS", "mean"]
+    save_figure(figure, tmp_path / "t.png")
+    assert (tmp_path / "t.png").stat().st_size > 5000
