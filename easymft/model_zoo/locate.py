@@ -89,6 +89,9 @@ def _locate_path(path: Path) -> Location:
     if checkpoint is not None:
         kind: Format = "tf2" if is_object_checkpoint(checkpoint) else "tf1"
         return Location(kind, Path(checkpoint).parent, checkpoint, f"{kind.upper()} checkpoint {checkpoint}")
+    parts = sorted(file.name for file in path.glob("*.data-*-of-*"))
+    if parts:
+        raise CheckpointError(f"{path}: holds {list_names(parts)} but no .index file of that checkpoint")
     if path.is_file():
         raise CheckpointError(f"{path}: is a file; expected a folder or the prefix of a TF checkpoint")
     domains = sorted(file.parent.parent.name for file in path.glob(f"*/{_BEST}/{CONFIG_FILE}"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from easymft.errors import CheckpointError
 from easymft.model_zoo.tensor_store import TensorStore, list_names
@@ -23,7 +24,7 @@ def checkpoint_errors(path: str) -> Iterator[None]:
     """Turns TensorFlow's errors while reading the checkpoint `path` into a CheckpointError of one line."""
     try:
         yield
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError, DecodeError) as error:
         reason = re.sub(r"\s+", " ", str(error)).strip()[:200]
         raise CheckpointError(f"{path}: damaged or cut short ({reason}); fetch or write it again") from error
 

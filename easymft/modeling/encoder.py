@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
+import numpy as np
 import tf_keras
 from official.nlp.modeling.networks import BertEncoderV2
 
@@ -166,5 +167,7 @@ def build_encoder(config: EncoderConfig) -> BertEncoderV2:
         initializer=tf_keras.initializers.TruncatedNormal(stddev=0.02),
         name="encoder",
     )
-    encoder(encoder.inputs)
+    # Called on one token rather than symbolically, which is several times slower the first time.
+    token = np.zeros((1, 1), np.int32)
+    encoder({"input_word_ids": token, "input_mask": token + 1, "input_type_ids": token})
     return encoder

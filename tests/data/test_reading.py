@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from easymft.config.schema import DataConfig
+from easymft.data import sources
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import read_examples
 from easymft.data.sources import expand_files, iter_lines
@@ -112,6 +113,7 @@ def test_keys_of_jsonl_may_be_missing_and_in_any_order_between_shards(tmp_path):
     first, second = read([tmp_path / "*.jsonl"], config({"text": "text", "label": "label"}))
     assert first.table.to_pydict()["note"] == ["n", None]
     assert second.table.to_pylist() == [{"text": "c", "label": "z", "note": None}]
+    assert second.table.column_names == first.table.column_names == ["text", "label", "note"]
     assert second.label == ["z"]
 
 
@@ -220,14 +222,24 @@ def test_expand_files(tmp_path, monkeypatch):
     assert expand_files(["b*.tsv", "a[1].tsv"]) == ["b0.tsv", "b1.tsv", "a[1].tsv"]
 
 
-def test_memory_does_not_hold_the_file(tmp_path):
+def test_reading_streams_and_stops_handing_on_at_a_bad_row(tmp_path, monkeypatch):
     path = tmp_path / "a.tsv"
     with open(path, "w") as stream:
         stream.write("text\tdomain\tlabel\n")
-        stream.writelines("x\n" if i == 60_000 else f"{'w' * 100}{i}\tbooks\tPOS\n" for i in range(60_001))
+        stream.writelines("x\n" if i == 30_000 else f"{'w' * 100}{i}\tbooks\tPOS\n" for i in range(60_000))
+    read_blocks, blocks = sources._read_blocks, []
+
+    def counted(path):
+        for block in read_blocks(path):
+            blocks.append(len(block))
+            yield block
+
+    monkeypatch.setattr(sources, "_read_blocks", counted)
     batches = read_examples([str(path)], config(), pair=False, chunk_size=1000)
-    # The first batches come before the end of the file has been seen.
     assert next(batches).rows.tolist() == list(range(2, 1001))
-    assert len(next(batches).text) == 1000
-    with pytest.raises(DataError, match="row 60002: 1 field, expected 3"):
-        list(batches)
+    assert len(blocks) == 1
+    rows = [next(batches).rows[0] for _ in range(29)]
+    with pytest.raises(DataError, match="row 30002: 1 field, expected 3"):
+        next(batches)
+    assert rows[-1] == 29001
+    assert sum(blocks) == path.stat().st_size and len(blocks) > 5

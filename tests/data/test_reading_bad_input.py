@@ -235,6 +235,17 @@ def test_bad_csv(tmp_path, case):
     assert expected in error_of(tmp_path, CSV_HEAD + rows, name="a.csv")
 
 
+def test_rows_after_a_bad_one_of_csv_are_read(tmp_path):
+    (tmp_path / "a.csv").write_bytes(
+        CSV_HEAD + b'"a\nb\xff",dvd,POS\nc,dvd,NEG\n"d"d,dvd,POS\n"e\n",dvd,POS\nf,dvd,NEG\n'
+    )
+    with SkippedRows(None) as skipped:
+        (batch,) = read([str(tmp_path / "a.csv")], bad_rows="skip", skipped_rows=skipped)
+    assert batch.rows.tolist() == [4, 6, 8]
+    assert batch.text == ["c", "e\n", "f"]
+    assert skipped.count == 2
+
+
 def json_lines(*rows):
     first = {"text": "a", "domain": "dvd", "label": "NEG", "w": 1}
     return b"".join((row if isinstance(row, str) else json.dumps(first | row)).encode() + b"\n" for row in ({}, *rows))
