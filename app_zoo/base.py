@@ -74,11 +74,11 @@ class Application:
 
         return configure_runtime(self.config.runtime)
 
-    def skipped_rows(self) -> SkippedRows | None:
-        """Where `bad_rows: skip` lists what was skipped."""
+    def skipped_rows(self, split: str) -> SkippedRows | None:
+        """Where `bad_rows: skip` lists what was skipped of the train, dev, test or input files."""
         if self.config.data.bad_rows == "stop":
             return None
-        return SkippedRows(self.work_folder / "skipped_rows.tsv")
+        return SkippedRows(self.work_folder / f"skipped_rows_{split}.tsv")
 
     def infer_maps(self) -> Maps:
         """Classes and domains, as configured or as they occur in the train files; one pass over them."""

@@ -1,6 +1,7 @@
 """From an application's config to token ids and batches."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import tensorflow as tf
@@ -17,22 +18,21 @@ from easymft.training.trainer import StepSequence
 EVALUATION_OPTIONAL = ("typicality", "weight", "id")
 
 
-def load_tokens(
-    app: Application, files: list[str], maps: Maps, vocabulary: Vocabulary, *, training: bool = False
-) -> TokenDataset:
-    """Validates and tokenises files, or takes them from the cache."""
-    return build_token_dataset(
-        files,
-        app.config.data,
-        pair=app.pair,
-        vocabulary=vocabulary,
-        labels=maps.labels,
-        domains=maps.domains,
-        cache_folder=app.cache_folder,
-        optional_columns=() if training else EVALUATION_OPTIONAL,
-        progress=app.config.runtime.progress,
-        skipped_rows=app.skipped_rows(),
-    )
+def load_tokens(app: Application, split: str, maps: Maps, vocabulary: Vocabulary) -> TokenDataset:
+    """Validates and tokenises the config's train, dev or test files, or takes them from the cache."""
+    with app.skipped_rows(split) or nullcontext() as skipped_rows:
+        return build_token_dataset(
+            getattr(app.config.data, f"{split}_files"),
+            app.config.data,
+            pair=app.pair,
+            vocabulary=vocabulary,
+            labels=maps.labels,
+            domains=maps.domains,
+            cache_folder=app.cache_folder,
+            optional_columns=() if split == "train" else EVALUATION_OPTIONAL,
+            progress=app.config.runtime.progress,
+            skipped_rows=skipped_rows,
+        )
 
 
 def padded_length(app: Application) -> int | None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from easymft.config.loading import dump_config, load_config
 from easymft.config.schema import ExperimentConfig
@@ -11,7 +13,8 @@ from easymft.errors import ConfigError
 from easymft.evaluation.files import replacing
 
 _CONFIG, _STATUS = "config.json", "run.json"
-_BEFORE_THE_RUN = ("cache", "skipped_rows.tsv", "validation.json")  # written while the inputs are still being checked
+# Written while the inputs are still being checked.
+_BEFORE_THE_RUN = re.compile(r"cache|validation\.json|\.?skipped_rows_.*")
 # These say how to run or to describe, not what is computed: a run may be resumed with others.
 _FREE_SETTINGS = {
     "about": None,
@@ -30,6 +33,12 @@ def write_json(file: Path, value: Any) -> None:
     """Writes JSON to a temporary name, then renames it."""
     with replacing(file) as part:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def part_folder(run: Path, domain: str) -> Path:
+    """Where a run keeps the model of a domain ("": its only model); the name is escaped so that any can be a folder."""
+    escaped = quote(domain, safe=" ")
+    return run / (escaped.replace(".", "%2E") if escaped in (".", "..") else escaped)
 
 
 def _what_counts(config: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +102,7 @@ class RunFolder:
 
     def _is_occupied(self) -> bool:
         try:
-            return self.path.exists() and any(entry.name not in _BEFORE_THE_RUN for entry in self.path.iterdir())
+            return self.path.exists() and not all(_BEFORE_THE_RUN.fullmatch(entry.name) for entry in self.path.iterdir())
         except NotADirectoryError as error:
             raise ConfigError(f"output_folder: {self.path} is a file, expected a folder") from error
 

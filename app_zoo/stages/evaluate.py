@@ -1,7 +1,5 @@
 """--mode evaluate: metrics of a finished run, by domain, on any labelled files."""
 
-from contextlib import nullcontext
-
 import numpy as np
 from rich.console import Console
 
@@ -9,6 +7,7 @@ from app_zoo.base import Application, Maps
 from app_zoo.inputs import EVALUATION_OPTIONAL, load_tokens
 from app_zoo.stages.fitting import measure
 from app_zoo.stages.trained import TrainedRun, load_classifier, open_run
+from easymft.data.bad_rows import SkippedRows
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import read_examples
 from easymft.evaluation.metrics import DomainMetrics
@@ -32,7 +31,7 @@ def evaluate_splits(app: Application, run: TrainedRun, splits: tuple[str, ...] =
     for split in splits:
         files = getattr(app.config.data, f"{split}_files")
         if files:
-            results[split] = _evaluate(app, run, files)
+            results[split] = _evaluate(app, run, split)
             print_table(metrics_table(results[split], title=f"{app.folder.path}: {split} files"))
     if app.dry_run or not results:
         return
@@ -45,9 +44,9 @@ def evaluate_splits(app: Application, run: TrainedRun, splits: tuple[str, ...] =
     Console().print(f"metrics: {target}", soft_wrap=True)
 
 
-def _evaluate(app: Application, run: TrainedRun, files: list[str]) -> dict:
-    maps = _evaluation_maps(app, run, files)
-    tokens = load_tokens(app, files, maps, read_vocabulary(run.model_folder(run.parts[0]), None, None))
+def _evaluate(app: Application, run: TrainedRun, split: str) -> dict:
+    maps = _evaluation_maps(app, run, getattr(app.config.data, f"{split}_files"))
+    tokens = load_tokens(app, split, maps, read_vocabulary(run.model_folder(run.parts[0]), None, None))
     metrics = DomainMetrics(maps.labels.names, maps.domains.names)
     left_out = tokens.num_examples
     for part in run.parts:
@@ -68,10 +67,10 @@ def _evaluation_maps(app: Application, run: TrainedRun, files: list[str]) -> Map
     if run.parts != [""] or app.config.data.columns.domain is None:
         return run.maps
     found: set[str] = set()
-    with app.skipped_rows() or nullcontext() as skipped_rows:
-        for batch in read_examples(
-            files, app.config.data, pair=app.pair, optional_columns=EVALUATION_OPTIONAL, skipped_rows=skipped_rows
-        ):
-            found.update(batch.domain or [])
+    # Skipped rows are listed when the same files are tokenised.
+    for batch in read_examples(
+        files, app.config.data, pair=app.pair, optional_columns=EVALUATION_OPTIONAL, skipped_rows=SkippedRows(None)
+    ):
+        found.update(batch.domain or [])
     new = sorted(found.difference(run.maps.domains.names))
     return Maps(run.maps.labels, LabelMap((*run.maps.domains.names, *new)) if new else run.maps.domains)

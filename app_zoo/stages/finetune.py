@@ -5,7 +5,7 @@ from rich.console import Console
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens
-from app_zoo.run_folder import write_json
+from app_zoo.run_folder import part_folder, write_json
 from app_zoo.stages.evaluate import evaluate_splits
 from app_zoo.stages.fitting import build_classifier, fit, load_weights
 from app_zoo.stages.trained import open_run
@@ -22,10 +22,10 @@ def run(app: Application) -> None:
     maps = app.infer_maps()
     parts = _parts(app, maps)
     pretrained = load_weights(app)
-    tokens = load_tokens(app, app.config.data.train_files, maps, pretrained.vocabulary, training=True)
+    tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     dev_tokens = None
     if app.config.data.dev_files:
-        dev_tokens = load_tokens(app, app.config.data.dev_files, maps, pretrained.vocabulary)
+        dev_tokens = load_tokens(app, "dev", maps, pretrained.vocabulary)
     _check_rows(parts, tokens, dev_tokens, maps)
     if not app.dry_run:
         app.folder.claim(app.config, "finetune")
@@ -67,7 +67,7 @@ def _check_rows(parts: list[str], tokens: TokenDataset, dev_tokens: TokenDataset
 def _finetune_part(
     app: Application, maps: Maps, domain: str, tokens: TokenDataset, dev_tokens: TokenDataset | None
 ) -> None:
-    folder = app.work_folder / domain
+    folder = part_folder(app.work_folder, domain)
     record_file = folder / "training.json"
     if record_file.is_file():  # this part was finished before the run was interrupted
         return

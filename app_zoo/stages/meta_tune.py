@@ -24,10 +24,10 @@ def run(app: Application) -> None:
         return
     maps = app.infer_maps()
     pretrained = load_weights(app)
-    tokens = load_tokens(app, app.config.data.train_files, maps, pretrained.vocabulary, training=True)
+    tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     dev_tokens = None
     if app.config.data.dev_files:
-        dev_tokens = load_tokens(app, app.config.data.dev_files, maps, pretrained.vocabulary)
+        dev_tokens = load_tokens(app, "dev", maps, pretrained.vocabulary)
     if app.dry_run:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, 2 * app.config.train.global_batch_size)))
     network, classifier = build_network(app, pretrained, maps)
@@ -45,7 +45,7 @@ def run(app: Application) -> None:
         tokens=tokens,
         dev_tokens=dev_tokens,
         typicality=typicality,
-        domain_loss_floor=_floor(app, tokens, maps),
+        domain_loss_floor=_floor(app, tokens, maps, typicality),
     )
     if not app.dry_run:
         app.folder.finish(models=[""], training=record)
@@ -84,8 +84,13 @@ def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenData
     return scores.typicality
 
 
-def _floor(app: Application, tokens: TokenDataset, maps: Maps) -> float | None:
-    if app.config.mft.domain_loss_weight == 0.0:
+def _floor(app: Application, tokens: TokenDataset, maps: Maps, typicality: np.ndarray | None) -> float | None:
+    """Where the domain loss settles if the encoder gives nothing away, in the scale of its weights w."""
+    mft = app.config.mft
+    if mft.domain_loss_weight == 0.0:
         return None
+    weights = tokens.weights
+    if typicality is not None and mft.domain_weighting == "typicality":
+        weights = weights * typicality
     counts = np.bincount(tokens.domain_ids, minlength=len(maps.domains.names))
-    return domain_loss_floor(counts.tolist(), app.config.mft.corruption)
+    return domain_loss_floor(counts.tolist(), mft.corruption) * float(weights.mean())

@@ -41,7 +41,7 @@ def run(app: Application) -> None:
 
 
 def _batches(app: Application, trained: TrainedRun) -> Iterator[ExampleBatch]:
-    with app.skipped_rows() or nullcontext() as skipped_rows:
+    with app.skipped_rows("input") or nullcontext() as skipped_rows:
         yield from read_examples(
             app.config.prediction.input_files,
             app.config.data,

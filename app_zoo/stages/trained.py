@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app_zoo.base import Application, Maps
+from app_zoo.run_folder import part_folder
 from app_zoo.stages.fitting import build_classifier
 from easymft.config.schema import ExperimentConfig, ModelConfig
 from easymft.data.labels import load_maps
@@ -37,7 +38,7 @@ class TrainedRun:
 
     def model_folder(self, part: str) -> Path:
         """Where the best weights of one of `parts` stand."""
-        return self.folder / part / "best"
+        return part_folder(self.folder, part) / "best"
 
 
 def open_run(app: Application) -> TrainedRun:

@@ -38,7 +38,7 @@ def run(app: Application) -> None:
         return
     maps = app.infer_maps()
     pretrained = load_weights(app)
-    tokens = load_tokens(app, app.config.data.train_files, maps, pretrained.vocabulary, training=True)
+    tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     if app.dry_run:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, app.config.mft.typicality.batch_size)))
         score(app, pretrained.encoder, tokens, maps)
@@ -81,9 +81,8 @@ def write_scored(app: Application, typicality: np.ndarray) -> Path:
     decimals = app.config.mft.typicality.decimals
     start = 0
     path, header = same_form(app.folder.path / "scored", data.train_files, data)
-    skipped_rows = SkippedRows(None) if data.bad_rows == "skip" else None
     with TableWriter(path, header) as writer:
-        for batch in read_examples(data.train_files, data, pair=app.pair, skipped_rows=skipped_rows):
+        for batch in read_examples(data.train_files, data, pair=app.pair, skipped_rows=SkippedRows(None)):
             part = typicality[start : start + len(batch.text)]
             writer.write(batch.table, {"typicality": _texts(part, decimals)})
             start += len(part)
@@ -127,8 +126,7 @@ def write_overview(app: Application, scores: TypicalityScores, tokens: TokenData
 
 def _read_texts(app: Application) -> Iterator[str | tuple[str, str]]:
     data = app.config.data
-    skipped_rows = SkippedRows(None) if data.bad_rows == "skip" else None
-    for batch in read_examples(data.train_files, data, pair=app.pair, skipped_rows=skipped_rows):
+    for batch in read_examples(data.train_files, data, pair=app.pair, skipped_rows=SkippedRows(None)):
         yield from batch.text if batch.text_pair is None else zip(batch.text, batch.text_pair, strict=True)
 
 

@@ -1,6 +1,7 @@
 """--mode validate: read every file once and report what is in it, before anything is trained."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import numpy as np
@@ -18,10 +19,9 @@ _NO_CUT = 1 << 20  # tokens; longer than any text
 
 def run(app: Application) -> None:
     """Prints the report and writes it to validation.json."""
-    skipped_rows = app.skipped_rows()
-    report = validate_files(app.config.data, pair=app.pair, count_tokens=_token_counter(app), skipped_rows=skipped_rows)
-    if skipped_rows is not None:
-        skipped_rows.close()
+    count_tokens = _token_counter(app)
+    with app.skipped_rows("all") or nullcontext() as skipped_rows:
+        report = validate_files(app.config.data, pair=app.pair, count_tokens=count_tokens, skipped_rows=skipped_rows)
     print(render_report(report), flush=True)
     if not app.dry_run:
         target = app.folder.path / "validation.json"

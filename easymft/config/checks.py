@@ -53,7 +53,10 @@ def find_mode_problems(config: ExperimentConfig, mode: str) -> list[Problem]:
         problems.append(
             _problem(config, "data.train_files", "files here, in dev_files or in test_files for --mode validate")
         )
-    if mode in ("evaluate", "predict", "export", "convert") and config.model.initialization == "random":
+    if mode in _MODES_THAT_LOAD_WEIGHTS and config.model.initialization == "weights" and config.model.weights is None:
+        expected = 'a name or folder (or model.initialization "random")'
+        problems.append(_problem(config, "model.weights", f"{expected} for --mode {mode}", "model.initialization"))
+    if mode == "convert" and config.model.initialization == "random":
         problems.append(_problem(config, "model.initialization", f'"weights" for --mode {mode}'))
     if mode in ("meta_tune", "finetune") and config.train.early_stopping_patience and not config.data.dev_files:
         problems.append(
@@ -82,11 +85,13 @@ _MODE_NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
     "typicality": (_TRAIN, _LABEL, _DOMAIN),
     "meta_tune": (_TRAIN, _LABEL, _DOMAIN),
     "finetune": (_TRAIN, _LABEL),
-    "evaluate": (("data.test_files", "at least one file"), _LABEL, _WEIGHTS),
-    "predict": (("prediction.input_files", "at least one file"), _WEIGHTS),
-    "export": (_WEIGHTS,),
+    # These three work on the run in output_folder, whose weights are its own.
+    "evaluate": (("data.test_files", "at least one file"), _LABEL),
+    "predict": (("prediction.input_files", "at least one file"),),
+    "export": (),
     "convert": (_WEIGHTS,),
 }
+_MODES_THAT_LOAD_WEIGHTS = ("typicality", "meta_tune", "finetune")
 
 
 def _value(config: ExperimentConfig, path: str) -> Any:
@@ -166,10 +171,8 @@ def _check_names(config: ExperimentConfig) -> Iterator[Problem]:
 def _check_model(config: ExperimentConfig) -> Iterator[Problem]:
     model = config.model
     if model.initialization == "weights":
-        if not model.weights:
-            yield _problem(
-                config, "model.weights", 'a name or folder (or model.initialization "random")', "model.initialization"
-            )
+        if model.weights == "":
+            yield _problem(config, "model.weights", "a name or folder", "model.initialization")
         if model.encoder is not None:
             expected = 'null unless model.initialization is "random"; the weights decide the shape'
             yield Problem(("model", "encoder"), f"expected {expected}", (("model", "initialization"),))

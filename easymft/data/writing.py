@@ -88,7 +88,7 @@ class TableWriter:
         columns = []
         for name in table.column_names:
             texts = pc.fill_null(pc.cast(table[name], pa.string()), "")
-            broken = pc.match_substring_regex(texts, "[\t\r\n]")
+            broken = pc.match_substring_regex(texts, "[\t\n]")
             if pc.any(broken).as_py():
                 row = self._rows + broken.combine_chunks().to_pylist().index(True) + 1
                 raise DataError(

@@ -1,6 +1,7 @@
 """From what a config says in model.weights to files on disk."""
 
 import dataclasses
+import difflib
 from pathlib import Path
 
 from easymft.errors import CheckpointError
@@ -54,7 +55,10 @@ def locate_weights(weights: str, weights_format: str = "auto") -> Location:
         return _locate_name(weights)
     if not path.exists() and find_checkpoint(path) is None:
         if weights_format == "auto" and (weights in SHORT_NAMES or _is_hub_name(weights, path)):
-            return _locate_name(weights)
+            try:
+                return _locate_name(weights)
+            except CheckpointError as error:
+                raise CheckpointError(f"{error}; no such folder here either{near_names(path)}") from error
         raise CheckpointError(_not_found(weights, path, weights_format))
     found = _locate_path(path)
     if weights_format not in ("auto", "run" if found.source.startswith("run ") else found.format):
@@ -63,12 +67,19 @@ def locate_weights(weights: str, weights_format: str = "auto") -> Location:
 
 
 def _is_hub_name(weights: str, path: Path) -> bool:
-    """A name of the hub, unless its first part is a folder here: then a mistyped path is the likelier reading."""
-    return looks_like_hub_name(weights) and ("/" not in weights or not path.parent.exists())
+    """A name of the hub, unless a mistyped short name, or path (its first part is a folder here), is likelier."""
+    if not looks_like_hub_name(weights):
+        return False
+    return not path.parent.exists() if "/" in weights else not _near_short_names(weights)
+
+
+def _near_short_names(weights: str) -> list[str]:
+    return difflib.get_close_matches(weights.lower(), SHORT_NAMES, cutoff=0.8)
 
 
 def _not_found(weights: str, path: Path, weights_format: str) -> str:
-    names = "" if weights_format != "auto" else f"; no short name either ({', '.join(SHORT_NAMES)})"
+    meant = f", near: {', '.join(_near_short_names(weights))}" if _near_short_names(weights) else ""
+    names = f"; no short name either ({', '.join(SHORT_NAMES)}{meant})" if weights_format == "auto" else ""
     hub = looks_like_hub_name(weights) and weights_format == "auto"
     hint = '; for a model of the Hugging Face hub set model.weights_format to "name"' if hub else ""
     return f"{weights}: no such folder or checkpoint{near_names(path)}{names}{hint}"

@@ -43,6 +43,7 @@ class Trainable(tf_keras.Model):
         self.network = network
         self.clip_norm = clip_norm
         self.clip_repeated_rows = clip_repeated_rows
+        self.distribute_reduction_method = "first"  # what train_step returns is the same on every replica
 
     def call(self, features: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         """The network's outputs."""

@@ -30,7 +30,7 @@ def token_strings(preprocessor, text):
     return [preprocessor.vocabulary.tokens[place] for place in ids.to_list()[0][1:-1]]
 
 
-@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: f"{case['lower_case']}-{case['max_sequence_length']}")
+@pytest.mark.parametrize("case", GOLDEN["cases"])
 def test_equals_hugging_face(case):
     preprocessor = TextPreprocessor(make_vocabulary(case["lower_case"]), case["max_sequence_length"])
     ids, types = preprocessor.tokenize(GOLDEN["text"], case["text_pair"])
@@ -152,14 +152,14 @@ def test_tie_goes_to_the_named_side():
 
 
 def test_words_by_hand():
-    preprocessor = TextPreprocessor(make_vocabulary(), 64)
+    preprocessor = TextPreprocessor(make_vocabulary(), 128)
     assert token_strings(preprocessor, "Unaffable, GREAT!") == ["un", "##aff", "##able", ",", "great", "!"]
     assert token_strings(preprocessor, "中国word") == ["中", "国", "word"]
     assert token_strings(preprocessor, "mo\u200bv\x00ie") == ["movie"]
     assert token_strings(preprocessor, "École") == ["ecole"]
     assert token_strings(preprocessor, "a" * 101) == ["[UNK]"]
     assert token_strings(preprocessor, "a" * 100) == ["a"] + ["##a"] * 99
-    assert token_strings(preprocessor, "great[SEP]movie [sep]") == ["great", "[SEP]", "movie", "[", "s", "##e", "##p", "]"]
+    assert token_strings(preprocessor, "the[SEP]movie [sep]") == ["the", "[SEP]", "movie", "[", "s", "##e", "##p", "]"]
 
 
 def test_cased_keeps_case_and_accents():

@@ -139,6 +139,8 @@ def test_head_labels_and_extra_tensors_go_along(tiny, tmp_path, target):
     np.testing.assert_array_equal(found.head[0], HEAD[0])
     np.testing.assert_array_equal(found.head[1], HEAD[1])
     assert found.labels == ["no", "yes"]
+    if target == "tf1":  # as run_classifier.py of Google's BERT has it
+        np.testing.assert_array_equal(read_checkpoint(result.folder)["output_weights"], HEAD[0].T)
     np.testing.assert_array_equal(found.extra["mft.domain_embedding"], extra["mft.domain_embedding"])
 
 

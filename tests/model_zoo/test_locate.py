@@ -1,0 +1,126 @@
+"""What a name or path in model.weights stands for."""
+
+import shutil
+
+import pytest
+
+from easymft.errors import CheckpointError
+from easymft.model_zoo import locate as module
+from easymft.model_zoo.locate import locate_weights
+
+
+def failure(weights, weights_format="auto") -> str:
+    with pytest.raises(CheckpointError) as error:
+        locate_weights(str(weights), weights_format)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture
+def fetched(monkeypatch, tiny):
+    """Names that were fetched; nothing leaves the machine."""
+    names = []
+    monkeypatch.setattr(module, "fetch_from_hub", lambda name: names.append(name) or tiny)
+    monkeypatch.setattr(module, "fetch_short_name", lambda name: (names.append(name) or tiny, "the cache"))
+    return names
+
+
+def make_checkpoint(folder, name="bert_model.ckpt"):
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.index").write_bytes(b"")
+    return folder / name
+
+
+def test_huggingface_folder(tiny):
+    for kind in ("auto", "huggingface"):
+        assert locate_weights(str(tiny), kind).source == f"Hugging Face folder {tiny}"
+    message = failure(tiny, "tf1")
+    assert message == f"{tiny}: is a Hugging Face folder {tiny}; expected weights_format tf1"
+
+
+def test_run_folder_means_its_best(tiny, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny, run / "best")
+    (run / "config.json").write_text("{}")
+    for kind in ("auto", "run"):
+        location = locate_weights(str(run), kind)
+        assert location.folder == run / "best" and location.source.startswith("run ")
+    assert "expected weights_format run" in failure(run / "best", "run")
+
+
+def test_run_with_a_model_for_each_domain(tiny, tmp_path):
+    for domain in ("books", "dvd"):
+        shutil.copytree(tiny, tmp_path / "run" / domain / "best")
+    (tmp_path / "run" / "config.json").write_text("{}")
+    assert "a run with a model for each domain; name one of books, dvd in it" in failure(tmp_path / "run")
+    assert locate_weights(str(tmp_path / "run" / "dvd")).folder == tmp_path / "run" / "dvd" / "best"
+
+
+def test_an_interrupted_save_is_put_back(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path / "run" / ".best.old")
+    assert locate_weights(str(tmp_path / "run")).folder == tmp_path / "run" / "best"
+
+
+def test_checkpoints_by_folder_prefix_and_index(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "is_object_checkpoint", lambda checkpoint: False)
+    prefix = make_checkpoint(tmp_path / "one")
+    for weights in (prefix, prefix.parent, f"{prefix}.index"):
+        location = locate_weights(str(weights))
+        assert (location.format, location.checkpoint, location.folder) == ("tf1", str(prefix), prefix.parent)
+    make_checkpoint(tmp_path / "one", "other.ckpt")
+    assert f"holds several checkpoints; name one of {prefix}, {tmp_path / 'one' / 'other.ckpt'}" in failure(
+        prefix.parent
+    )
+    (tmp_path / "one" / "checkpoint").write_text('model_checkpoint_path: "other.ckpt"\n')
+    assert locate_weights(str(prefix.parent)).checkpoint == str(tmp_path / "one" / "other.ckpt")
+
+
+def test_folders_without_weights(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert failure(tmp_path / "empty").startswith(f"{tmp_path / 'empty'}: no weights here; found nothing")
+    (tmp_path / "empty" / "bert_config.json").write_text("{}")
+    assert "holds bert_config.json but no TF checkpoint" in failure(tmp_path / "empty")
+    assert "is a file; expected a folder" in failure(tmp_path / "empty" / "bert_config.json")
+
+
+def test_missing_folder_names_near_ones(tmp_path, fetched):
+    (tmp_path / "bert_small").mkdir()
+    message = failure(tmp_path / "bert_smal")
+    assert message.startswith(
+        f"{tmp_path / 'bert_smal'}: no such folder or checkpoint (near: '{tmp_path / 'bert_small'}')"
+    )
+    assert "all-minilm-l6-v2" in message
+    assert f"near: '{tmp_path / 'bert_small'}'" in failure(tmp_path / "bert_smal" / "best", "huggingface")
+    assert fetched == []
+
+
+def test_names(tmp_path, monkeypatch, fetched, tiny):
+    monkeypatch.chdir(tmp_path)
+    assert locate_weights("all-minilm-l6-v2").source.startswith("all-minilm-l6-v2 from the cache, ")
+    assert locate_weights("someone/tiny").source == f"Hugging Face model someone/tiny, folder {tiny}"
+    assert locate_weights("bert-base-uncased").folder == tiny
+    assert fetched == ["all-minilm-l6-v2", "someone/tiny", "bert-base-uncased"]
+
+
+def test_mistyped_names(tmp_path, monkeypatch, fetched):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "minilm").mkdir()
+    assert "no short name either (all-minilm-l6-v2, near: all-minilm-l6-v2)" in failure("all-MiniLM-L6v2")
+    assert fetched == []
+
+    def away(name):
+        raise CheckpointError(f"{name}: the hub is away")
+
+    monkeypatch.setattr(module, "fetch_from_hub", away)
+    assert failure("minlm") == "minlm: the hub is away; no such folder here either (near: 'minilm')"
+
+
+def test_a_mistyped_path_is_no_name_of_the_hub(tmp_path, monkeypatch, fetched):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    message = failure("runs/amazon")
+    assert message.startswith("runs/amazon: no such folder or checkpoint")
+    assert 'set model.weights_format to "name"' in message
+    assert fetched == []
+    locate_weights("runs/amazon", "name")
+    assert fetched == ["runs/amazon"]

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from easymft.config.schema import TrainConfig
+from easymft.training.optimizer import build_optimizer
+from easymft.training.trainable import Trainable, sum_repeated_rows
+
+TRAIN = TrainConfig(optimizer="adamw", schedule="linear", learning_rate=1e-2)
+
+
+class KeepLogs(tf_keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps.append(dict(logs))
+
+
+def run_steps(make_network, batches, strategy=None, **options):
+    """Trains a new network; returns its logs by step and its weights."""
+    with (strategy or tf.distribute.get_strategy()).scope():
+        network = make_network()
+        trainable = Trainable(network, **options)
+        trainable.compile(optimizer=build_optimizer(TRAIN, 10))
+    if hasattr(network, "corrupt"):
+        batches = [network.corrupt(tf.constant(step), batch) for step, batch in enumerate(batches)]
+    signature = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in batches[0].items()}
+    dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
+    logs = KeepLogs()
+    trainable.fit(dataset, steps_per_epoch=len(batches), verbose=0, callbacks=[logs])
+    return logs.steps, {v.name: v.numpy() for v in network.trainable_variables}
+
+
+def test_weights_of_one_and_lambda_zero_is_mix_to_the_bit(make_classifier, make_finetuner, make_features):
+    batches = [make_features(seed=seed) | {"typicality": tf.ones([8])} for seed in range(4)]
+    _, mix = run_steps(lambda: make_classifier(dropout=0.1), batches)
+    _, full = run_steps(lambda: make_finetuner(domain_loss_weight=0.0, dropout=0.1), batches)
+    assert mix.keys() == full.keys()
+    for name, value in mix.items():
+        np.testing.assert_array_equal(value, full[name], err_msg=name)
+    _, other = run_steps(lambda: make_finetuner(domain_loss_weight=0.1, dropout=0.1), batches)
+    assert any((value != other[name]).any() for name, value in mix.items())
+
+
+def test_two_replicas_equal_one(make_finetuner, make_features):
+    """Batches of 7 split unevenly, weights of 0 differ in number between the halves."""
+    batches = []
+    for seed in range(3):
+        features = make_features(count=7, seed=seed)
+        zeroed = tf.constant([0.0] * 3 + [1.0] * 4)
+        batches.append(features | {"typicality": features["typicality"] * zeroed})
+    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    results = [
+        run_steps(lambda: make_finetuner(normalization="nonzero_weights"), batches, strategy) for strategy in (None, two)
+    ]
+    for one_step, two_steps in zip(results[0][0], results[1][0], strict=True):
+        assert one_step.keys() == two_steps.keys()
+        for name, value in one_step.items():
+            assert two_steps[name] == pytest.approx(value, rel=1e-4), name
+    for name, value in results[0][1].items():
+        np.testing.assert_allclose(value, results[1][1][name], atol=2e-5, err_msg=name)
+
+
+def test_clipping_bounds_the_update(make_classifier, make_features):
+    """Adam hides the gradient's scale, so the norm is read where plain SGD applies it."""
+    classifier = make_classifier()
+    trainable = Trainable(classifier, clip_norm=0.01)
+    trainable.compile(optimizer=tf_keras.optimizers.SGD(1.0))
+    before = [v.numpy() for v in classifier.trainable_variables]
+    logs = trainable.train_step(make_features())
+    moved = np.sqrt(
+        sum(((v.numpy() - b) ** 2).sum() for v, b in zip(classifier.trainable_variables, before, strict=True))
+    )
+    assert float(logs["gradient_norm"]) > 0.1
+    assert moved == pytest.approx(0.01, rel=1e-3)
+
+
+def test_published_code_counts_repeated_rows_one_by_one():
+    gradient = tf.IndexedSlices(tf.constant([[3.0], [4.0], [5.0]]), tf.constant([2, 2, 0]), tf.constant([4, 1]))
+    summed = sum_repeated_rows(gradient)
+    np.testing.assert_array_equal(tf.convert_to_tensor(summed), tf.convert_to_tensor(gradient))
+    assert float(tf.linalg.global_norm([summed])) == pytest.approx(np.sqrt(49 + 25))
+    assert float(tf.linalg.global_norm([gradient])) == pytest.approx(np.sqrt(9 + 16 + 25))
+
+
+def test_both_clippings_in_a_step(make_classifier, make_features):
+    features = make_features()
+    features["input_word_ids"] = features["input_word_ids"] // 25  # ids 0 and 1, so rows repeat
+    norms = {}
+    for kind in ("summed", "separate"):
+        trainable = Trainable(make_classifier(), None, kind)
+        trainable.compile(optimizer=tf_keras.optimizers.SGD(0.0))
+        norms[kind] = float(trainable.train_step(features)["gradient_norm"])
+    classifier = make_classifier()
+    with tf.GradientTape() as tape:
+        loss = classifier.compute_losses(features, classifier(features, training=True), lambda count: count)["loss"]
+    dense = [tf.convert_to_tensor(g) for g in tape.gradient(loss, classifier.trainable_variables)]
+    assert norms["summed"] == pytest.approx(float(tf.linalg.global_norm(dense)), rel=1e-5)
+    assert norms["separate"] != pytest.approx(norms["summed"], rel=1e-3)
