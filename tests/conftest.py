@@ -51,7 +51,7 @@ def make_finetuner(make_classifier):
         classifier = make_classifier(seed, dropout=dropout)
         loss = MetaFineTuningLoss(domain_loss_weight, normalization)
         return MetaFineTuner(
-            classifier, num_domains=num_domains, width=16, layers=[0, 1], loss=loss, seed=seed, **options
+            classifier, num_domains=num_domains, width=16, layers=[0, 1], loss=loss, seed=0, **options
         )
 
     return make

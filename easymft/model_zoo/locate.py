@@ -113,4 +113,4 @@ def _locate_path(path: Path) -> Location:
     if (path / GOOGLE_CONFIG_FILE).is_file():
         raise CheckpointError(f"{path}: holds {GOOGLE_CONFIG_FILE} but no TF checkpoint (.index and .data files)")
     found = list_names(sorted(entry.name for entry in path.iterdir())) or "nothing"
-    raise CheckpointError(f"{path}: no weights here; found {found}{near_names(path)}")
+    raise CheckpointError(f"{path}: no weights here; found {found}")

@@ -33,6 +33,7 @@ class TextClassifier(tf_keras.Model):
         super().__init__(**kwargs)
         self.encoder = encoder
         self.dropout = tf_keras.layers.Dropout(head_dropout)
+        self.dropout.build([None, width])  # makes its random generator, which a resumed run needs
         initializer = tf_keras.initializers.TruncatedNormal(stddev=0.02, seed=seed)
         self.head = tf_keras.layers.Dense(num_labels, kernel_initializer=initializer, name="classifier")
         self.head.build([None, width])

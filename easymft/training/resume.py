@@ -15,9 +15,18 @@ def random_generators(model: tf_keras.Model) -> list[tf.random.Generator]:
     """The generators from which the model's dropout layers draw, in a stable order.
 
     tf_keras keeps them out of checkpoints, so that old ones stay readable; to go on with the same masks they are needed.
+
+    Raises:
+        ValueError: A layer that draws random numbers is not built yet, or draws from no generator.
     """
-    holders = [getattr(module, "_random_generator", None) for module in model.submodules]
-    return [holder._generator for holder in holders if getattr(holder, "_generator", None) is not None]
+    generators = []
+    for module in model.submodules:
+        if isinstance(module, tf_keras.__internal__.layers.BaseRandomLayer):
+            generator = getattr(module._random_generator, "_generator", None)
+            if generator is None:
+                raise ValueError(f"every random layer must be built with a generator. Received: {module.name} without one")
+            generators.append(generator)
+    return generators
 
 
 class ResumeState:

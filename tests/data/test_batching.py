@@ -200,7 +200,7 @@ def test_dataset_of_a_subset_counts_in_the_subset():
     assert tf.reduce_sum(features["input_mask"], 1).numpy().tolist() == [5, 12]
 
 
-def test_dataset_splits_over_replicas():
+def test_dataset_can_be_distributed():
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     lengths = np.full(6, 5)
     dataset = make_dataset(make_tokens(lengths), [np.arange(4), np.arange(4, 6)], padded_length=None)

@@ -252,7 +252,9 @@ def test_skipped_rows_are_the_same_on_reuse(build, count_builds, tmp_path):
 def test_bad_rows_leave_no_cache(build, tmp_path):
     file = write_rows(tmp_path / "bad.tsv", [*ROWS, ("a", "a", "books", "maybe")])
     for _ in range(2):
-        with pytest.raises(DataError, match="bad.tsv: row 6, column .*: unknown label 'maybe', expected one of neg, pos"):
+        with pytest.raises(
+            DataError, match="bad.tsv: row 6, column .*: unknown label 'maybe', expected one of neg, pos"
+        ):
             build([file])
         assert list((tmp_path / "cache").iterdir()) == []
 

@@ -1,0 +1,159 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from easymft.config.schema import TrainConfig
+from easymft.data.batching import BatchPlan
+from easymft.errors import CheckpointError
+from easymft.training.optimizer import build_optimizer
+from easymft.training.resume import ResumeState, random_generators
+from easymft.training.trainable import Trainable
+from easymft.training.trainer import StepSequence, Trainer
+
+ROWS = 22
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def run(make_finetuner, make_features, tmp_path):
+    """Trains in a folder, as a new process would; returns the record and the weights."""
+    rows = make_features(count=ROWS)
+
+    def start(folder="run", seed=0, kill_after=None, evaluate=None, **settings):
+        settings = {"epochs": 2, "global_batch_size": 6, "learning_rate": 1e-2, "checkpoint_every_steps": 1} | settings
+        train = TrainConfig(optimizer="adamw", schedule="linear", **settings)
+        plan = BatchPlan(np.full(ROWS, 10), 6, seed=1, shuffle=True, group_by_length=False)
+        steps = StepSequence(plan, train.epochs, train.max_steps)
+        network = make_finetuner(seed=seed, dropout=0.1)
+        trainable = Trainable(network)
+        trainable.compile(optimizer=build_optimizer(train, steps.total_steps))
+        seen, saved = [], []
+
+        def make_dataset(batches, first_step):
+            seen.extend(batches)
+            parts = [{name: tf.gather(value, batch) for name, value in rows.items()} for batch in batches]
+            parts = [network.corrupt(tf.constant(first_step + i), part) for i, part in enumerate(parts)]
+            signature = {name: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for name, v in parts[0].items()}
+            return tf.data.Dataset.from_generator(lambda: iter(parts), output_signature=signature)
+
+        save_state = ResumeState.save
+
+        def save_then_die(state, step, record):
+            save_state(state, step, record)
+            if step == kill_after:
+                raise Killed
+
+        trainer = Trainer(
+            trainable,
+            steps,
+            make_dataset,
+            train=train,
+            folder=tmp_path / folder,
+            evaluate=evaluate,
+            save=saved.append,
+            progress=False,
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ResumeState, "save", save_then_die)
+            try:
+                record = trainer.fit()
+            except Killed:
+                record = None
+        weights = [v.numpy() for v in network.trainable_variables]
+        return {"record": record, "weights": weights, "seen": seen, "saved": saved}
+
+    return start
+
+
+@pytest.mark.parametrize("kill_after", [3, 4])
+def test_a_killed_and_resumed_run_equals_an_unbroken_one(run, kill_after):
+    """4 steps an epoch: killed in the midst of the first epoch, and between two."""
+    whole = run("whole")
+    assert run("killed", kill_after=kill_after)["record"] is None
+    resumed = run("killed", seed=5)  # its own first weights and dropout masks would be others
+    assert resumed["record"]["steps"] == whole["record"]["steps"] == 8
+    assert len(resumed["seen"]) == 8 - kill_after
+    for ours, theirs in zip(resumed["weights"], whole["weights"], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert [entry["step"] for entry in resumed["record"]["history"]] == [4, 8]
+
+
+def test_a_user_who_stops_the_run_loses_nothing(run, tmp_path):
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", evaluate=stop, checkpoint_every_steps=100)
+    record = run("stopped", evaluate=lambda: {"accuracy": 0.5})
+    assert record["record"]["steps"] == 8
+    assert len(record["seen"]) == 4
+    assert not (tmp_path / "stopped" / "resume").exists()
+
+
+def test_best_is_saved_when_the_dev_metric_rises(run):
+    values = iter([0.5, 0.7, 0.6, 0.7])
+    result = run(epochs=4, evaluate=lambda: {"accuracy": next(values)})
+    assert result["saved"] == ["last", "best", "last", "best", "last", "last"]
+    assert result["record"]["best"] == {"step": 8, "value": 0.7}
+
+
+def test_a_lower_loss_is_better(run):
+    values = iter([0.5, 0.7, 0.4])
+    result = run(epochs=3, monitor="loss", evaluate=lambda: {"loss": next(values)})
+    assert result["saved"] == ["last", "best", "last", "last", "best"]
+
+
+def test_early_stopping(run):
+    values = iter([0.5, 0.4, 0.5, 0.9])
+    result = run(epochs=4, early_stopping_patience=2, evaluate=lambda: {"accuracy": next(values)})
+    assert len(result["record"]["history"]) == 3
+
+
+def test_max_steps_stops_but_the_schedule_spans_all(run):
+    result = run(max_steps=2)
+    assert result["record"]["steps"] == 2 and len(result["seen"]) == 2
+
+
+def test_every_row_is_read_once_an_epoch(run):
+    result = run()
+    for epoch in range(2):
+        rows = np.concatenate(result["seen"][4 * epoch : 4 * epoch + 4])
+        np.testing.assert_array_equal(np.sort(rows), np.arange(ROWS))
+
+
+def test_continuous_epochs_have_the_published_number_of_steps():
+    plan = BatchPlan(np.full(ROWS, 10), 6, seed=1, shuffle=True, group_by_length=False, continuous_epochs=3)
+    steps = StepSequence(plan, 3)
+    assert steps.total_steps == int(ROWS * 3 / 6) + 1
+    starts = [0, *steps.epoch_ends[:-1]]
+    batches = [b for start, end in zip(starts, steps.epoch_ends, strict=True) for b in steps.batches(start, end)]
+    assert len(batches) == 12 and all(len(batch) == 6 for batch in batches)
+    assert [len(b) for b in steps.batches(starts[1] + 1, steps.epoch_ends[1])] == [6] * (steps.epoch_ends[1] - starts[1] - 1)
+
+
+def test_dropout_generators_are_found(make_classifier):
+    classifier = make_classifier(dropout=0.1)
+    # embeddings, head, and in each of 2 blocks: attention, its output, feed-forward inner and output
+    assert len(random_generators(classifier)) >= 2 + 2 * 3
+
+
+def test_the_state_of_another_model_is_refused(run, tmp_path):
+    run("other", kill_after=2)
+    names = list((tmp_path / "other" / "resume").glob("ckpt-2.*"))
+    assert names
+    for name in names:
+        name.write_bytes(name.read_bytes()[:50])
+    with pytest.raises(CheckpointError, match="interrupted run"):
+        run("other")
+
+
+def test_the_record_is_json(run, tmp_path):
+    run("json", kill_after=2)
+    record = json.loads((tmp_path / "json" / "resume" / "record-2.json").read_text())
+    assert record["history"] == [] and record["seconds"] > 0
+    assert not list((tmp_path / "json" / "resume").glob("*.part"))
