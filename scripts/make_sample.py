@@ -5,8 +5,8 @@ Usage:
     python scripts/make_sample.py --check    only says whether they are current (exit code 1 if not)
 
 All wording is in scripts/sample_wording.toml. Half of the texts carry a concession or a negation, in which the clause that
-decides the label stands beside one of the other polarity; some clauses about a thing are kept from the training file, so
-that the dev and test files also ask for wording that no training text holds.
+decides the label stands beside one of the other polarity; the last of the clauses about
+each aspect is kept from the training file, so that the dev and test files also ask for wording that no training text holds.
 """
 
 import argparse
@@ -25,7 +25,7 @@ DEV_ROWS, TEST_ROWS = 40, 160  # of each domain; the wording file says how many 
 LABELS = {"positive": ("good", "bad"), "negative": ("bad", "good")}  # label -> its polarity, the other polarity
 # How often each kind of pattern is used, of 10 texts.
 _KINDS = ("plain",) * 4 + ("concession",) * 4 + ("negation",) * 2
-_HELD_OUT = 3  # one in so many clauses of a domain is not used in the training file
+_HELD_OUT = -1  # the last of the clauses about an aspect is not used in the training file
 
 Row = tuple[str, str, str]
 
@@ -43,12 +43,6 @@ class ReviewWriter:
         self._domain = wording["domains"][name]
         self._patterns, self._verdicts = wording["patterns"], wording["verdicts"]
         self._random = random.Random(f"{seed} {name}")
-        self._clauses = {"train": {}, "all": {}}
-        for polarity in ("good", "bad"):
-            pairs = [(aspect, end) for aspect, ends in self._domain["aspects"].items() for end in ends[polarity]]
-            self._random.shuffle(pairs)
-            self._clauses["all"][polarity] = pairs
-            self._clauses["train"][polarity] = pairs[len(pairs) // _HELD_OUT :]
         self._written: set[str] = set()
 
     def write(self, rows: int, use: str) -> list[tuple[str, str]]:
@@ -77,23 +71,17 @@ class ReviewWriter:
     def _fill(self, pattern: str, label: str, use: str) -> str:
         own, other = LABELS[label]
         aspects = self._random.sample(list(self._domain["aspects"]), 4)  # no text says two things of one aspect
-        parts = {
-            place: self._clause(aspect, polarity, use)
-            for place, aspect, polarity in zip(("P", "P2", "O", "O2"), aspects, (own, own, other, other), strict=True)
-        }
-        verdict = self._random.randrange(min(len(self._verdicts["good"]), len(self._verdicts["bad"])))
-        parts["V"] = self._verdicts[own][verdict]
-        parts["W"] = self._verdicts[other][verdict]
+        places = zip(("P", "P2", "O", "O2"), aspects, (own, own, other, other), strict=True)
+        parts = {place: self._clause(aspect, polarity, use) for place, aspect, polarity in places}
+        parts["S"] = self._clause(aspects[2], own, use)
+        parts["V"] = self._random.choice(self._verdicts[own])
+        parts["W"] = self._random.choice(self._verdicts[other])
         text = pattern.format(**parts).format(**{key: self._domain[key] for key in ("this", "many", "one", "again")})
         return _capitalize_sentences(_avoid_repeats(text, self._domain["this"]))
 
     def _clause(self, aspect: str, polarity: str, use: str) -> str:
-        ends = [end for other, end in self._clauses[use][polarity] if other == aspect]
-        # All ends of an aspect can be held out; then another aspect of the same polarity speaks.
-        if not ends:
-            aspect, end = self._random.choice(self._clauses[use][polarity])
-            return f"{aspect} {end}"
-        return f"{aspect} {self._random.choice(ends)}"
+        ends = self._domain["aspects"][aspect][polarity]
+        return f"{aspect} {self._random.choice(ends[:_HELD_OUT] if use == 'train' else ends)}"
 
 
 def _avoid_repeats(text: str, thing: str) -> str:

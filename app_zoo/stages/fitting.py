@@ -10,7 +10,7 @@ from app_zoo.base import Application, Maps
 from app_zoo.inputs import padded_length, plan_steps, training_batches
 from easymft.data.batching import BatchPlan, make_dataset
 from easymft.data.token_dataset import TokenDataset
-from easymft.errors import CheckpointError
+from easymft.errors import CheckpointError, ConfigError
 from easymft.evaluation.metrics import DomainMetrics, flatten_metrics
 from easymft.model_zoo.pretrained import PretrainedModel, load_pretrained, save_pretrained
 from easymft.modeling.classifier import TextClassifier
@@ -22,9 +22,20 @@ from easymft.training.trainer import Trainer
 
 
 def load_weights(app: Application) -> PretrainedModel:
-    """The configured encoder, made under the run's strategy."""
+    """The configured encoder, made under the run's strategy.
+
+    Raises:
+        CheckpointError: The weights cannot be had.
+        ConfigError: They have fewer positions than the config's sequences.
+    """
     with app.strategy.scope():
-        return load_pretrained(app.config.model, seed=app.config.runtime.seed)
+        pretrained = load_pretrained(app.config.model, seed=app.config.runtime.seed)
+    length, positions = app.config.data.max_sequence_length, pretrained.config.max_position_embeddings
+    if length > positions:
+        raise ConfigError(
+            f"data.max_sequence_length: expected at most {positions}, the positions of {pretrained.source}, got {length}"
+        )
+    return pretrained
 
 
 def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, head: str) -> TextClassifier:
