@@ -13,7 +13,6 @@ from easymft.data.token_dataset import TokenDataset
 from easymft.data.vocabulary import Vocabulary
 from easymft.training.trainer import StepSequence
 
-
 # Columns that steer training are not needed where a file is only evaluated on.
 EVALUATION_OPTIONAL = ("typicality", "weight", "id")
 

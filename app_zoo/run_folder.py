@@ -65,7 +65,7 @@ class RunFolder:
         self.path = Path(path)
 
     def check(self, config: ExperimentConfig, mode: str) -> bool:
-        """Tells whether the same run has already finished here, and stops if the folder is not to be had; writes nothing.
+        """Tells whether the same run has already finished here; stops if the folder is not to be had; writes nothing.
 
         Raises:
             ConfigError: The folder belongs to another run or to something else, or cannot be written.
@@ -102,20 +102,25 @@ class RunFolder:
 
     def _is_occupied(self) -> bool:
         try:
-            return self.path.exists() and not all(_BEFORE_THE_RUN.fullmatch(entry.name) for entry in self.path.iterdir())
+            names = [entry.name for entry in self.path.iterdir()] if self.path.exists() else []
+            return not all(_BEFORE_THE_RUN.fullmatch(name) for name in names)
         except NotADirectoryError as error:
             raise ConfigError(f"output_folder: {self.path} is a file, expected a folder") from error
 
     def _move_away(self) -> None:
         old = self.path.with_name(self.path.name + ".old")
         if old.exists():
-            raise ConfigError(f"output_folder: {old} is in the way of keeping the run that runtime.overwrite replaces; move it")
+            raise ConfigError(
+                f"output_folder: {old} is in the way of keeping the run that runtime.overwrite replaces; move it"
+            )
         self.path.rename(old)
 
     def _check_same_run(self, config: ExperimentConfig, mode: str) -> None:
         status = self.status()
         if status is None:
-            raise ConfigError(f"output_folder: {self.path} is not empty and is not an EasyMFT run; choose another folder")
+            raise ConfigError(
+                f"output_folder: {self.path} is not empty and is not an EasyMFT run; choose another folder"
+            )
         if status["mode"] != mode:
             raise ConfigError(
                 f"output_folder: {self.path} holds a run of --mode {status['mode']}, received --mode {mode}; "

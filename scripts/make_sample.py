@@ -24,7 +24,7 @@ SEED = 20
 DEV_ROWS, TEST_ROWS = 40, 160  # of each domain; the wording file says how many rows a domain has to train on
 LABELS = {"positive": ("good", "bad"), "negative": ("bad", "good")}  # label -> its polarity, the other polarity
 # How often each kind of pattern is used, of 10 texts.
-_KINDS = ("plain",) * 4 + ("concession",) * 4 + ("negation",) * 2
+_KINDS = ("plain",) * 6 + ("concession",) * 3 + ("negation",)
 _HELD_OUT = -1  # the last of the clauses about an aspect is not used in the training file
 
 Row = tuple[str, str, str]

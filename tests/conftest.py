@@ -50,9 +50,7 @@ def make_finetuner(make_classifier):
     def make(seed=0, domain_loss_weight=0.1, normalization="examples", dropout=0.0, num_domains=4, **options):
         classifier = make_classifier(seed, dropout=dropout)
         loss = MetaFineTuningLoss(domain_loss_weight, normalization)
-        return MetaFineTuner(
-            classifier, num_domains=num_domains, width=16, layers=[0, 1], loss=loss, seed=0, **options
-        )
+        return MetaFineTuner(classifier, num_domains=num_domains, width=16, layers=[0, 1], loss=loss, seed=0, **options)
 
     return make
 

@@ -50,7 +50,9 @@ def _evaluate(app: Application, run: TrainedRun, split: str) -> dict:
     metrics = DomainMetrics(maps.labels.names, maps.domains.names)
     left_out = tokens.num_examples
     for part in run.parts:
-        rows = np.arange(tokens.num_examples) if part == "" else np.flatnonzero(tokens.domain_ids == maps.domains.index(part))
+        rows = np.arange(tokens.num_examples)
+        if part:
+            rows = np.flatnonzero(tokens.domain_ids == maps.domains.index(part))
         left_out -= len(rows)
         if not len(rows):
             continue

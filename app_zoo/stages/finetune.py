@@ -47,7 +47,8 @@ def _parts(app: Application, maps: Maps) -> list[str]:
         return list(maps.domains.names)
     unknown = [domain for domain in wanted if domain not in maps.domains.names]
     if unknown:
-        raise ConfigError(f"train.domains: unknown domain {unknown[0]!r}, expected some of {', '.join(maps.domains.names)}")
+        known = ", ".join(maps.domains.names)
+        raise ConfigError(f"train.domains: unknown domain {unknown[0]!r}, expected some of {known}")
     return list(wanted)
 
 

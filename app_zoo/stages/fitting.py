@@ -33,7 +33,8 @@ def load_weights(app: Application) -> PretrainedModel:
     length, positions = app.config.data.max_sequence_length, pretrained.config.max_position_embeddings
     if length > positions:
         raise ConfigError(
-            f"data.max_sequence_length: expected at most {positions}, the positions of {pretrained.source}, got {length}"
+            f"data.max_sequence_length: expected at most {positions}, the positions of {pretrained.source}, "
+            f"got {length}"
         )
     return pretrained
 

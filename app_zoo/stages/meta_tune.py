@@ -6,8 +6,8 @@ from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens
 from app_zoo.stages.evaluate import evaluate_splits
 from app_zoo.stages.fitting import build_classifier, fit, load_weights
-from app_zoo.stages.typicality import score, write_overview
 from app_zoo.stages.trained import open_run
+from app_zoo.stages.typicality import score, write_overview
 from easymft.data.labels import save_maps
 from easymft.data.token_dataset import TokenDataset
 from easymft.mft.domain_corruption import domain_loss_floor, resolve_layers

@@ -14,8 +14,8 @@ from easymft.model_zoo.bert_files import read_vocabulary
 from easymft.model_zoo.pretrained import PretrainedModel, load_pretrained
 from easymft.modeling.classifier import TextClassifier
 
-# What decides how a text becomes token ids is the run's. A config that works on the run may repeat the first three, but not
-# change them; the others may come from a preset, which says nothing about the run.
+# What decides how a text becomes token ids is the run's. A config that works on the run may repeat the first three, but
+# not change them; the others may come from a preset, which says nothing about the run.
 _FROM_THE_RUN = ("max_sequence_length", "labels", "domains", "truncation_tie", "padding")
 _MAY_BE_REPEATED = _FROM_THE_RUN[:3]
 
@@ -50,7 +50,9 @@ def open_run(app: Application) -> TrainedRun:
     saved = app.folder.read_config()
     config = app.config
     if config.application != saved.application:
-        raise ConfigError(f"application: {app.folder.path} is a run of {saved.application}, received {config.application}")
+        raise ConfigError(
+            f"application: {app.folder.path} is a run of {saved.application}, received {config.application}"
+        )
     for name in _FROM_THE_RUN:
         ours, theirs = getattr(config.data, name), getattr(saved.data, name)
         given = name in _MAY_BE_REPEATED and name in config.data.model_fields_set

@@ -57,7 +57,8 @@ def score(app: Application, encoder: tf_keras.layers.Layer, tokens: TokenDataset
     with app.strategy.scope():
         embedder = TypicalityEmbedder(encoder, config.embedding)
     length = padded_length(app)
-    parts = (tokens.fingerprint(), weights_fingerprint(encoder), config.embedding, str(length), app.config.runtime.precision)
+    precision = app.config.runtime.precision
+    parts = (tokens.fingerprint(), weights_fingerprint(encoder), config.embedding, str(length), precision)
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     file = app.cache_folder / f"embeddings-{key}.npy"
     if file.is_file():
@@ -76,7 +77,7 @@ def score(app: Application, encoder: tf_keras.layers.Layer, tokens: TokenDataset
 
 
 def write_scored(app: Application, typicality: np.ndarray) -> Path:
-    """Copies the train files' own columns with a last column `typicality`, in the form of the input (see `same_form`)."""
+    """Copies the train files' own columns and adds `typicality`, in the form of the input (see `same_form`)."""
     data = app.config.data
     decimals = app.config.mft.typicality.decimals
     start = 0

@@ -44,16 +44,23 @@ class DataConfig(Section):
     columns: ColumnsConfig = ColumnsConfig()
     column_names: list[str] | None = Field(None, description="The names of all columns of files without a header.")
     header: bool | None = Field(
-        None, description="Whether the first line holds column names. null: true unless column_names or numbers are given."
+        None,
+        description="Whether the first line holds names. null: true unless column_names or numbers are given.",
     )
     quoting: bool | None = Field(None, description='Whether " quotes fields. null: true for csv, false for tsv.')
     strip_whitespace: bool = Field(
-        False, description="Remove white space around every field and accept Windows line ends; otherwise both are errors."
+        False,
+        description="Remove white space around fields and accept Windows line ends; otherwise both are errors.",
     )
-    labels: list[str] | None = Field(None, description="The classes in order. null: the sorted labels of the train files.")
-    domains: list[str] | None = Field(None, description="The domains in order. null: the sorted ones of the train files.")
+    labels: list[str] | None = Field(
+        None, description="The classes in order. null: the sorted labels of the train files."
+    )
+    domains: list[str] | None = Field(
+        None, description="The domains in order. null: the sorted ones of the train files."
+    )
     bad_rows: Literal["stop", "skip"] = Field(
-        "stop", description="skip: count bad rows, list them in skipped_rows.tsv of the output folder, go on without them."
+        "stop",
+        description="skip: count bad rows, list them in skipped_rows_<split>.tsv, go on without them.",
     )
     bad_row_limit: PositiveInt = Field(20, description="How many bad rows a message lists at most.")
     max_sequence_length: Annotated[int, Field(ge=4)] = Field(128, description="Tokens, [CLS] and [SEP] included.")
@@ -103,7 +110,9 @@ class ModelConfig(Section):
     dropout: Fraction = Field(0.1, description="After embeddings, attention and feed-forward outputs.")
     attention_dropout: Fraction = 0.1
     head_dropout: Fraction = Field(0.1, description="On the pooled [CLS] before the classifier head.")
-    head: Literal["fresh", "transfer"] = Field("fresh", description="finetune: a new classifier head, or the weights' own.")
+    head: Literal["fresh", "transfer"] = Field(
+        "fresh", description="finetune: a new classifier head, or the weights' own."
+    )
 
 
 class TypicalityConfig(Section):
@@ -132,9 +141,12 @@ class MFTConfig(Section):
     preset: Literal["paper", "easytransfer"] = Field("paper", description="Decides every field that is null.")
     typicality: TypicalityConfig = TypicalityConfig()
     weighting: Literal["typicality", "none"] = Field("typicality", description="none: t = 1 (ablation DC).")
-    domain_loss_weight: Annotated[float, Field(ge=0.0)] = Field(0.1, description="lambda; 0: no corruption (ablation TW).")
+    domain_loss_weight: Annotated[float, Field(ge=0.0)] = Field(
+        0.1, description="lambda; 0: no corruption (ablation TW)."
+    )
     layers: list[int] | None = Field(
-        None, description="0-based encoder layers of the corruption, negative from the end. null: every third, 2, 5, 8, ..."
+        None,
+        description="0-based encoder layers of the corruption, negative from the end. null: every third, 2, 5, ...",
     )
     corruption: Literal["false_domain", "shuffle"] | None = Field(None, description="Preset; paper: false_domain.")
     domain_weighting: Literal["typicality", "none"] | None = Field(
@@ -153,7 +165,8 @@ class TrainConfig(Section):
     """Optimisation (METHODS.md 1.4)."""
 
     domains: Literal["all", "union"] | list[str] = Field(
-        "all", description="finetune: a model for each domain, one on the union of all rows, or one for each listed domain."
+        "all",
+        description="finetune: a model for each domain, one on the union of all rows, or for each listed domain.",
     )
     epochs: PositiveInt = 2
     global_batch_size: PositiveInt = Field(32, description="Examples a step, over all replicas.")
@@ -165,7 +178,9 @@ class TrainConfig(Section):
     beta_2: Fraction = 0.999
     epsilon: Annotated[float, Field(gt=0.0)] = 1e-6
     weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.01, description="Not on LayerNorm and biases.")
-    clip_norm: Annotated[float, Field(gt=0.0)] | None = Field(1.0, description="Global gradient norm. null: no clipping.")
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = Field(
+        1.0, description="Global gradient norm. null: no clipping."
+    )
     clip_repeated_rows: Literal["summed", "separate"] | None = Field(
         None, description="How repeated rows of embedding gradients enter the norm. Preset; paper: summed."
     )
@@ -173,7 +188,9 @@ class TrainConfig(Section):
         None, description="continuous: epochs run into one another, steps = int(N * epochs / batch) + 1. Preset."
     )
     max_steps: PositiveInt | None = Field(None, description="Stop early; the schedule still spans all steps.")
-    monitor: Literal["accuracy", "macro_f1", "loss"] = Field("accuracy", description="The dev metric of the best checkpoint.")
+    monitor: Literal["accuracy", "macro_f1", "loss"] = Field(
+        "accuracy", description="The dev metric of the best checkpoint."
+    )
     early_stopping_patience: PositiveInt | None = Field(None, description="Epochs without a better dev metric.")
     checkpoint_every_steps: PositiveInt = Field(200, description="How often the state for resuming is written.")
 
@@ -214,14 +231,18 @@ class RuntimeConfig(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
     strategy: Literal["auto", "one_device", "mirrored"] = Field("auto", description="auto: mirrored on several GPUs.")
-    logical_cpus: PositiveInt | None = Field(None, description="Split the CPU into this many devices, to try a strategy.")
+    logical_cpus: PositiveInt | None = Field(
+        None, description="Split the CPU into this many devices, to try a strategy."
+    )
     precision: Literal["float32", "bfloat16_matmul", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32", description="bfloat16_matmul: float32 everywhere, products on the CPU's bfloat16 units."
     )
     deterministic: bool = Field(False, description="Bit-equal repeats, at some cost in speed.")
     jit_compile: bool = Field(False, description="Compile the training step with XLA.")
     resume: bool = Field(True, description="Go on from the state in output_folder, if it is of the same config.")
-    overwrite: bool = Field(False, description="Start anew in the output folder of another run, which is kept as <folder>.old.")
+    overwrite: bool = Field(
+        False, description="Start anew in the folder of another run, which is kept as <folder>.old."
+    )
     progress: bool = Field(True, description="Show progress bars.")
 
 

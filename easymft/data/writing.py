@@ -47,7 +47,9 @@ class TableWriter:
     def __init__(self, path: str | Path, header: bool = True):
         self.path = Path(path)
         if self.path.suffix not in (".tsv", ".jsonl"):
-            raise DataError(f"{self.path}: cannot write {self.path.suffix or 'a file without an ending'}, expected .tsv or .jsonl")
+            raise DataError(
+                f"{self.path}: cannot write {self.path.suffix or 'a file without an ending'}, expected .tsv or .jsonl"
+            )
         self._header = header
         self._part = self.path.with_name(self.path.name + ".part")
         self._rows = 0
@@ -77,7 +79,9 @@ class TableWriter:
         for name, values in columns.items():
             table = table.append_column(name, pa.array(values))
         if self.path.suffix == ".jsonl":
-            self._stream.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist())
+            self._stream.writelines(
+                json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist()
+            )
         else:
             self._write_tsv(table)
         self._rows += len(table)

@@ -38,8 +38,8 @@ def corrupt_domain_labels(
 ) -> tf.Tensor:
     """Draws the corrupted targets z of one global batch, anew for every step and layer.
 
-    A pure function of (seed, step, position in the global batch): it does not depend on the number of replicas when it is
-    applied before the batch is split.
+    A pure function of (seed, step, position in the global batch): it does not depend on the number of replicas when it
+    is applied before the batch is split.
 
     Args:
         domain_ids: The true domains, [N], in [0, K).
@@ -59,7 +59,9 @@ def corrupt_domain_labels(
         ValueError: corruption is none of the above.
     """
     if num_domains < 2:
-        raise ConfigError(f"domain corruption needs at least 2 domains, received {num_domains}; set mft.domain_loss_weight to 0")
+        raise ConfigError(
+            f"domain corruption needs at least 2 domains, received {num_domains}; set mft.domain_loss_weight to 0"
+        )
     domain_ids = tf.cast(domain_ids, tf.int32)
     seeds = tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)])
     count = tf.shape(domain_ids)[0]

@@ -16,8 +16,8 @@ class MetaFineTuningLoss:
     L_SDC = (1/(|L_s| N)) sum_i sum_l w_i * CE(softmax(domain_logits_il), z_il)
     L     = L_TW + lambda * L_SDC
 
-    Under data parallelism each replica holds a part of the global batch. Its terms are divided by the *global* count, so
-    that the replicas' values add up to the loss of the global batch, and so do their gradients.
+    Under data parallelism each replica holds a part of the global batch. Its terms are divided by the *global* count,
+    so that the replicas' values add up to the loss of the global batch, and so do their gradients.
 
     Args:
         domain_loss_weight: lambda.

@@ -103,7 +103,7 @@ class MetaFineTuner(tf_keras.Model):
         """This replica's share of the losses: "loss", "label_loss", "domain_loss" and "domain_loss_layer_<l>", scalars.
 
         Args:
-            features: Hold "label" [n], "weight" [n] (the user's own), "typicality" [n] and "corrupted_domain" [n, |L_s|].
+            features: Hold "label" [n], "weight" [n] (the user's own), "typicality" [n], "corrupted_domain" [n, |L_s|].
             outputs: Of `call` in training.
             sum_over_replicas: Adds a scalar over all replicas.
         """

@@ -1,7 +1,7 @@
 """Prototypes and typicality scores (MFT, Wang et al. 2020, section 3.2, equations 1 and 2).
 
-Notation: K domains, M classes, embeddings E(x) of width d under the un-tuned encoder. Everything is computed in float64 and
-from streamed batches, so memory grows with K * M * d (and d * d for whitening), never with the number of examples.
+Notation: K domains, M classes, embeddings E(x) of width d under the un-tuned encoder. Everything is computed in float64
+and from streamed batches, so memory grows with K * M * d (and d * d for whitening), never with the number of examples.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,9 @@ class PrototypeAccumulator:
         """Adds a batch: embeddings [n, d], label_ids [n] in [0, M), domain_ids [n] in [0, K)."""
         embeddings = np.asarray(embeddings, np.float64)
         if not np.isfinite(embeddings).all():
-            raise ValueError(f"embeddings must be finite. Received: {np.count_nonzero(~np.isfinite(embeddings))} that are not")
+            raise ValueError(
+                f"embeddings must be finite. Received: {np.count_nonzero(~np.isfinite(embeddings))} that are not"
+            )
         np.add.at(self.sums, (domain_ids, label_ids), embeddings)
         np.add.at(self.counts, (domain_ids, label_ids), 1)
         if self._second_moment is not None:
@@ -45,7 +47,9 @@ class PrototypeAccumulator:
     def covariance(self) -> np.ndarray:
         """The global covariance of E, [d, d]; needs `covariance=True`."""
         if self._second_moment is None:
-            raise ValueError("PrototypeAccumulator must be made with covariance=True to whiten. Received: covariance=False")
+            raise ValueError(
+                "PrototypeAccumulator must be made with covariance=True. Received: False"
+            )
         mean = self.mean()
         return self._second_moment / max(self.counts.sum(), 1) - np.outer(mean, mean)
 

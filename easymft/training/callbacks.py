@@ -53,7 +53,9 @@ class StepSummaries(tf_keras.callbacks.Callback):
         step = int(self.model.optimizer.iterations)
         with self.writer.as_default(step=step):
             for name, value in (logs or {}).items():
-                group, name = ("train", name) if not name.startswith("domain_loss_layer") else ("domain_loss_by_layer", name)
+                group, name = (
+                    ("train", name) if not name.startswith("domain_loss_layer") else ("domain_loss_by_layer", name)
+                )
                 tf.summary.scalar(f"{group}/{name}", value)
             if self._floor is not None:
                 tf.summary.scalar("domain_loss_by_layer/theoretical_floor", self._floor)

@@ -35,7 +35,7 @@ class LinearWarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule
 
 
 class EasyTransferSchedule(LinearWarmupLinearDecay):
-    """The published code's rate: lr * (1 - s / steps), times s / warm-up while s < warm-up; the first step moves nothing."""
+    """The published code's rate: lr * (1 - s / steps), times s / warm-up while s < warm-up; step 0 moves nothing."""
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate of step s = 0, 1, ..., a float32 scalar."""
@@ -47,8 +47,8 @@ class EasyTransferSchedule(LinearWarmupLinearDecay):
 class AdamWEasyTransfer(tf_keras.optimizers.Adam):
     """AdamW as in the published code: the bias correction scales the decay as well.
 
-    rate_t = rate * sqrt(1 - b2^t) / (1 - b1^t); p -= rate_t * (m / (sqrt(v) + eps) + wd * p). The library's Adam already
-    adds epsilon before the bias correction, so only the decay is added here.
+    rate_t = rate * sqrt(1 - b2^t) / (1 - b1^t); p -= rate_t * (m / (sqrt(v) + eps) + wd * p). The library's Adam adds
+    epsilon before the bias correction already, so only the decay is added here.
     """
 
     def __init__(self, weight_decay: float, **kwargs):

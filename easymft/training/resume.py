@@ -14,7 +14,7 @@ from easymft.training.trainable import Trainable
 def random_generators(model: tf_keras.Model) -> list[tf.random.Generator]:
     """The generators from which the model's dropout layers draw, in a stable order.
 
-    tf_keras keeps them out of checkpoints, so that old ones stay readable; to go on with the same masks they are needed.
+    tf_keras keeps them out of checkpoints, so that old ones stay readable; to go on with the same masks takes them.
 
     Raises:
         ValueError: A layer that draws random numbers is not built yet, or draws from no generator.
@@ -24,7 +24,9 @@ def random_generators(model: tf_keras.Model) -> list[tf.random.Generator]:
         if isinstance(module, tf_keras.__internal__.layers.BaseRandomLayer):
             generator = getattr(module._random_generator, "_generator", None)
             if generator is None:
-                raise ValueError(f"every random layer must be built with a generator. Received: {module.name} without one")
+                raise ValueError(
+                    f"every random layer must be built with a generator. Received: {module.name} without one"
+                )
             generators.append(generator)
     return generators
 

@@ -14,16 +14,17 @@ def configure_runtime(runtime: RuntimeConfig) -> tf.distribute.Strategy:
         A strategy for one device, or one that mirrors the model on several.
 
     Raises:
-        ConfigError: `logical_cpus` differs from what TensorFlow was already started with, or the CPU's bfloat16 mode was
-            asked for after TensorFlow had started.
+        ConfigError: `logical_cpus` differs from what TensorFlow was already started with.
     """
     _split_cpu(runtime.logical_cpus)
     tf_keras.utils.set_random_seed(runtime.seed)
-    # Dropout then draws from tf.random.Generator variables, whose state a checkpoint can hold: a resumed run equals an unbroken one.
+    # Dropout then draws from tf.random.Generator variables, whose state can be kept: a resumed run equals a whole one.
     tf_keras.backend.experimental.enable_tf_random_generator()
     if runtime.deterministic:
         tf.config.experimental.enable_op_determinism()
-    tf_keras.mixed_precision.set_global_policy(runtime.precision if runtime.precision.startswith("mixed_") else "float32")
+    tf_keras.mixed_precision.set_global_policy(
+        runtime.precision if runtime.precision.startswith("mixed_") else "float32"
+    )
     return _build_strategy(runtime)
 
 

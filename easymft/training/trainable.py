@@ -26,14 +26,14 @@ def sum_repeated_rows(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor | tf.
 class Trainable(tf_keras.Model):
     """Wraps a network for `fit` under tf.distribute.
 
-    The network gives `call(features, training)` and `compute_losses(features, outputs, sum_over_replicas)`, whose values
-    summed over the replicas are the losses of the global batch; so are the gradients, whatever the number of replicas.
+    The network gives `call(features, training)` and `compute_losses(features, outputs, sum_over_replicas)`, whose
+    values summed over the replicas are the losses of the global batch; so are the gradients, for any number of them.
 
     Args:
         network: A classifier or a `MetaFineTuner`.
         clip_norm: Global gradient norm, None for no clipping.
-        clip_repeated_rows: `summed`: the norm of the true gradient. `separate` (published code): the rows of an embedding
-            gradient enter the norm one by one, before repeated ones are added up.
+        clip_repeated_rows: `summed`: the norm of the true gradient. `separate` (published code): the rows of an
+            embedding gradient enter the norm one by one, before repeated ones are added up.
     """
 
     def __init__(

@@ -34,7 +34,10 @@ def test_typicality_weights_both_losses_in_the_paper_variant(make_finetuner, mak
 def test_published_code_leaves_the_domain_loss_unweighted(make_finetuner, make_features):
     features = make_features()
     network = make_finetuner(domain_weighting="none")
-    once, twice = losses_of(network, features), losses_of(network, features | {"typicality": features["typicality"] * 2})
+    once, twice = (
+        losses_of(network, features),
+        losses_of(network, features | {"typicality": features["typicality"] * 2}),
+    )
     assert float(twice["domain_loss"]) == float(once["domain_loss"])
     assert float(twice["label_loss"]) == pytest.approx(2 * float(once["label_loss"]), rel=1e-5)
 

@@ -133,7 +133,9 @@ def test_continuous_epochs_have_the_published_number_of_steps():
     starts = [0, *steps.epoch_ends[:-1]]
     batches = [b for start, end in zip(starts, steps.epoch_ends, strict=True) for b in steps.batches(start, end)]
     assert len(batches) == 12 and all(len(batch) == 6 for batch in batches)
-    assert [len(b) for b in steps.batches(starts[1] + 1, steps.epoch_ends[1])] == [6] * (steps.epoch_ends[1] - starts[1] - 1)
+    assert [len(b) for b in steps.batches(starts[1] + 1, steps.epoch_ends[1])] == [6] * (
+        steps.epoch_ends[1] - starts[1] - 1
+    )
 
 
 def test_dropout_generators_are_found(make_classifier):

@@ -1,0 +1,135 @@
+"""Runs a folder of configs from typicality to test accuracy over seeds, and writes a table with times and memory.
+
+Example, what docs/results.md was made with:
+    python scripts/run_line.py --configs configs/amazon --seeds 42 43 44 --rows_per_cell 200 --output runs/amazon_line
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from easymft.config.loading import load_config
+
+STAGES = ("typicality", "meta_tune", "finetune", "finetune_plain")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configs", required=True, help="a folder such as configs/amazon")
+    parser.add_argument("--output", required=True, help="folder of the runs and of table.md")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42])
+    parser.add_argument(
+        "--rows_per_cell", type=int, help="train on the first N rows of each domain and class"
+    )
+    parser.add_argument("--set", action="append", default=[], help="passed on to every stage")
+    return parser.parse_args()
+
+
+def subset_train_file(config_file: Path, rows_per_cell: int, folder: Path) -> Path:
+    """Writes the first rows of each (domain, class) cell of a config's (headerless, numbered) train files."""
+    data = load_config(config_file).data
+    taken: Counter[tuple[str, str]] = Counter()
+    target = folder / "train.tsv"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(target, "w", encoding="utf-8") as output:
+        for file in data.train_files:
+            for line in Path(file).read_text(encoding="utf-8").splitlines(keepends=True):
+                fields = line.rstrip("\n").split("\t")
+                cell = fields[data.columns.domain], fields[data.columns.label]
+                taken[cell] += 1
+                if taken[cell] <= rows_per_cell:
+                    output.write(line)
+    return target
+
+
+def run_stage(configs: Path, stage: str, folder: Path, overrides: list[str]) -> dict[str, float]:
+    """Runs one stage in a process of its own.
+
+    Returns:
+        "seconds" of wall time and "peak_mib" of resident memory.
+
+    Raises:
+        SystemExit: The stage failed.
+    """
+    words = [sys.executable, "-m", "app_zoo.main", "--mode", stage.split("_plain")[0], "--config"]
+    words += [str(configs / f"{stage}.json")]
+    for override in [f"output_folder={folder / stage}", "runtime.progress=false", *overrides]:
+        words += ["--set", override]
+    print(" ".join(words[1:]), flush=True)
+    started = time.perf_counter()
+    process = subprocess.Popen(words)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{stage} failed")
+    return {"seconds": time.perf_counter() - started, "peak_mib": usage.ru_maxrss / 1024}
+
+
+def run_seed(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str, dict]:
+    """All stages of one seed; stages that are measured already are skipped."""
+    configs, overrides = Path(arguments.configs), [f"runtime.seed={seed}", *arguments.set]
+    if arguments.rows_per_cell:
+        subset = subset_train_file(configs / "meta_tune.json", arguments.rows_per_cell, folder.parent)
+        training = [f'data.train_files=["{subset}"]']
+    else:
+        training = []
+    measured = {}
+    for stage in STAGES:
+        record = folder / f"{stage}.json"
+        if not record.exists():
+            extra = [] if stage == "typicality" else training  # the whole file is scored, once
+            if stage == "finetune":
+                extra = [*extra, f"model.weights={folder / 'meta_tune'}"]
+            if stage == "typicality" and seed != arguments.seeds[0]:
+                continue
+            cost = run_stage(configs, stage, folder, [*overrides, *extra])
+            metrics = folder / stage / "metrics.json"
+            accuracy = {}
+            if metrics.exists():
+                by_domain = json.loads(metrics.read_text())["test"]
+                accuracy = {name: values["accuracy"] for name, values in by_domain["by_domain"].items()}
+                accuracy["average"] = by_domain["domain_average"]["accuracy"]
+            record.write_text(json.dumps({**cost, "accuracy": accuracy}, indent=1))
+        measured[stage] = json.loads(record.read_text())
+    return measured
+
+
+def render(results: list[dict[str, dict]], arguments: argparse.Namespace) -> str:
+    """The table: test accuracy in percent (mean and sd over seeds), then seconds and peak memory of each stage."""
+    names = list(results[0]["finetune"]["accuracy"])
+    shown = {"meta_tune": "MFT model, no fine-tuning", "finetune": "MFT, then fine-tuned", "finetune_plain": "plain"}
+    lines = [f"Command: `python scripts/run_line.py {' '.join(sys.argv[1:])}`", ""]
+    lines += ["| test accuracy, % | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    for stage, title in shown.items():
+        cells = []
+        for name in names:
+            values = [100 * result[stage]["accuracy"][name] for result in results]
+            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.2f}{spread}")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    lines += ["", "| stage | seconds | peak memory, MiB |", "|---|---:|---:|"]
+    for stage in STAGES:
+        costs = [result[stage] for result in results if stage in result]
+        seconds = ", ".join(f"{cost['seconds']:.0f}" for cost in costs)
+        lines.append(f"| {stage} | {seconds} | {max(cost['peak_mib'] for cost in costs):.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Runs all seeds and writes table.md."""
+    arguments = parse_arguments()
+    output = Path(arguments.output)
+    results = [run_seed(arguments, seed, output / f"seed_{seed}") for seed in arguments.seeds]
+    table = render(results, arguments)
+    (output / "table.md").write_text(table)
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
