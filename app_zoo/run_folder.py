@@ -14,7 +14,7 @@ from easymft.evaluation.files import replacing
 
 _CONFIG, _STATUS = "config.json", "run.json"
 # Written while the inputs are still being checked.
-_BEFORE_THE_RUN = re.compile(r"cache|validation\.json|\.?skipped_rows_.*")
+_BEFORE_THE_RUN = re.compile(r"cache|(\.part\.)?validation\.json|\.?skipped_rows_.*|\.part\.(run|config)\.json")
 # These say how to run or to describe, not what is computed: a run may be resumed with others.
 _FREE_SETTINGS = {
     "about": None,
@@ -33,6 +33,24 @@ def write_json(file: Path, value: Any) -> None:
     """Writes JSON to a temporary name, then renames it."""
     with replacing(file) as part:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def check_writable(setting: str, path: str | Path) -> None:
+    """Tells whether a file or folder could be written, before hours go into what shall stand there; writes nothing.
+
+    Args:
+        setting: The config's, for the message.
+        path: May not exist yet, nor the folders above it.
+
+    Raises:
+        ConfigError: A file stands where a folder is needed, or the permission is missing.
+    """
+    path = Path(path)
+    found = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    if found != path and not found.is_dir():
+        raise ConfigError(f"{setting}: cannot write to {path}: {found} is a file, expected a folder")
+    if not os.access(found, os.W_OK | (os.X_OK if found.is_dir() else 0)):
+        raise ConfigError(f"{setting}: cannot write to {path}: no permission for {found}")
 
 
 def part_folder(run: Path, domain: str) -> Path:
@@ -70,10 +88,12 @@ class RunFolder:
         Raises:
             ConfigError: The folder belongs to another run or to something else, or cannot be written.
         """
-        parent = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
-        if not os.access(parent, os.W_OK | os.X_OK):
-            raise ConfigError(f"output_folder: cannot write to {self.path}: no permission for {parent}")
-        if self._is_occupied() and not config.runtime.overwrite:
+        check_writable("output_folder", self.path)
+        if not self._is_occupied():
+            return False
+        if config.runtime.overwrite:
+            self._check_old()
+        else:
             self._check_same_run(config, mode)
             if not config.runtime.resume and not self.is_finished:
                 raise ConfigError(

@@ -4,7 +4,7 @@ Usage:
     python scripts/make_sample.py            writes configs/sample/train.tsv, dev.tsv and test.tsv anew
     python scripts/make_sample.py --check    only says whether they are current (exit code 1 if not)
 
-All wording is in scripts/sample_wording.toml. Half of the texts carry a concession or a negation, in which the clause that
+All wording is in scripts/sample_wording.toml. Two in five texts carry a concession or a negation, in which the clause that
 decides the label stands beside one of the other polarity; the last of the clauses about
 each aspect is kept from the training file, so that the dev and test files also ask for wording that no training text holds.
 """

@@ -1,6 +1,7 @@
 """A process that knows TensorFlow and tensorflow-text, and nothing of this project, serves what predict would say."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -25,7 +26,8 @@ TEXTS = ["A really good book!", "", "Żółć, 東京 ☕", "bad " * 50]
 
 def serve(folder, cwd, **inputs):
     command = [sys.executable, "-c", SERVER, str(folder), json.dumps(inputs)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    plain = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=plain)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 
