@@ -111,14 +111,19 @@ class RunFolder:
         """
         if self._is_occupied():
             if not config.runtime.overwrite:
+                self._write_config(config)  # as the run may have been stopped before it was written
                 return
-            self._move_away()
+            self.path.rename(self._check_old())
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / _CONFIG).write_text(dump_config(config), encoding="utf-8")
+            write_json(self.path / _STATUS, {"mode": mode, "finished": False})
+            self._write_config(config)
         except OSError as error:
             raise ConfigError(f"output_folder: cannot write to {self.path}: {error.strerror}") from error
-        write_json(self.path / _STATUS, {"mode": mode, "finished": False})
+
+    def _write_config(self, config: ExperimentConfig) -> None:
+        if not (self.path / _CONFIG).exists():
+            with replacing(self.path / _CONFIG) as part:
+                part.write_text(dump_config(config), encoding="utf-8")
 
     def _is_occupied(self) -> bool:
         try:
@@ -127,13 +132,14 @@ class RunFolder:
         except NotADirectoryError as error:
             raise ConfigError(f"output_folder: {self.path} is a file, expected a folder") from error
 
-    def _move_away(self) -> None:
+    def _check_old(self) -> Path:
+        """Where runtime.overwrite keeps the run that it replaces."""
         old = self.path.with_name(self.path.name + ".old")
         if old.exists():
             raise ConfigError(
                 f"output_folder: {old} is in the way of keeping the run that runtime.overwrite replaces; move it"
             )
-        self.path.rename(old)
+        return old
 
     def _check_same_run(self, config: ExperimentConfig, mode: str) -> None:
         status = self.status()
@@ -146,6 +152,8 @@ class RunFolder:
                 f"output_folder: {self.path} holds a run of --mode {status['mode']}, received --mode {mode}; "
                 "choose another folder or set runtime.overwrite"
             )
+        if not (self.path / _CONFIG).exists():  # stopped before anything was computed
+            return
         old = _what_counts(json.loads((self.path / _CONFIG).read_text(encoding="utf-8")))
         new = _what_counts(json.loads(dump_config(config)))
         changed = [f"{key}: {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]

@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 def _keras_in_use() -> str:
     """The name of the module behind `tf.keras`; "" while TensorFlow has not loaded one."""
     keras = vars(sys.modules.get("tensorflow", types)).get("keras")
-    return keras.__name__ if type(keras) is types.ModuleType else ""  # the lazy loader is of a class of its own
+    if keras is None or type(keras).__name__ == "KerasLazyLoader":  # to touch it would load it
+        return ""
+    return keras.__name__
 
 
 if os.environ.setdefault("TF_USE_LEGACY_KERAS", "1") != "1" or _keras_in_use().startswith("keras."):

@@ -40,8 +40,8 @@ prepare_environment() {
   wanted="$root $(cksum <"$root/setup.py")"
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "Installing EasyMFT and its libraries into $environment (TensorFlow among them: a few minutes, once)"
-    rm -f "$environment"/easymft_installed*
+    rm -f "$stamp"
     "$environment/bin/python" -m pip install -qq --disable-pip-version-check -e "$root${extra:+[$extra]}"
-    echo "$wanted" >"$stamp"
+    echo "$wanted" | tee "$environment/easymft_installed" >"$stamp"
   fi
 }

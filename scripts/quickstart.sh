@@ -50,8 +50,8 @@ prepare_environment
 cd "$root"
 python="$environment/bin/python"
 
-stage weights "Fetch the weights all-MiniLM-L6-v2 and check their sha256" "$runs/logs/weights.log" setup.py \
-  -- "$python" -m easymft.model_zoo.registry all-minilm-l6-v2
+stage weights "Fetch the weights all-MiniLM-L6-v2 and check their sha256" \
+  "$HOME/.cache/easymft/all-minilm-l6-v2/model.safetensors" setup.py -- "$python" -m easymft.model_zoo.registry all-minilm-l6-v2
 
 stage meta_tune "Meta-tune on the five domains of the sample" "$runs/meta_tune/best/model.safetensors" \
   "$sample/meta_tune.json" "${files[@]}" -- easymft meta_tune "$sample/meta_tune.json"

@@ -1,15 +1,20 @@
 """--mode evaluate: metrics of a finished run, by domain, on any labelled files."""
 
+from pathlib import Path
+
 import numpy as np
 from rich.console import Console
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import EVALUATION_OPTIONAL, load_tokens
+from app_zoo.run_folder import check_writable
 from app_zoo.stages.fitting import measure
 from app_zoo.stages.trained import TrainedRun, load_classifier, open_run
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import read_examples
+from easymft.data.token_dataset import TokenDataset
+from easymft.data.vocabulary import Vocabulary
 from easymft.evaluation.metrics import DomainMetrics
 from easymft.evaluation.plots import draw_confusion_matrix, save_figure
 from easymft.evaluation.reports import metrics_table, print_table, write_metrics
@@ -19,7 +24,39 @@ from easymft.training.inference import BatchInference
 
 def run(app: Application) -> None:
     """Evaluates the run in the output folder on `data.test_files`; writes metrics.json and a confusion matrix."""
-    evaluate_splits(app, open_run(app), splits=("test",))
+    trained = open_run(app)
+    check_writable("evaluation.metrics_file", metrics_file(app))
+    evaluate_splits(app, trained, splits=("test",))
+
+
+def tell_finished(app: Application) -> None:
+    """Says that the training run in the output folder is finished; evaluates it if it was stopped before that."""
+    print(f"already finished: {app.folder.path}", flush=True)
+    if not metrics_file(app).exists():
+        evaluate_splits(app, open_run(app))
+
+
+def metrics_file(app: Application) -> Path:
+    """Where the metrics go."""
+    return Path(app.config.evaluation.metrics_file or app.folder.path / "metrics.json")
+
+
+def prepare_evaluation(app: Application, maps: Maps, parts: list[str], vocabulary: Vocabulary) -> None:
+    """Checks and tokenises what a training run will be evaluated on, since hours later is too late to say it is bad.
+
+    Args:
+        app: The application.
+        maps: Of the run.
+        parts: Its models.
+        vocabulary: Of its weights.
+
+    Raises:
+        ConfigError: The metrics cannot be written.
+        DataError: The test files cannot be used.
+    """
+    check_writable("evaluation.metrics_file", metrics_file(app))
+    if app.config.data.test_files:
+        _load_split(app, "test", maps, parts, vocabulary)
 
 
 def evaluate_splits(app: Application, run: TrainedRun, splits: tuple[str, ...] = ("dev", "test")) -> None:
@@ -35,18 +72,17 @@ def evaluate_splits(app: Application, run: TrainedRun, splits: tuple[str, ...] =
             print_table(metrics_table(results[split], title=f"{app.folder.path}: {split} files"))
     if app.dry_run or not results:
         return
-    target = app.config.evaluation.metrics_file or app.folder.path / "metrics.json"
-    write_metrics(target, results)
+    write_metrics(metrics_file(app), results)
     last = list(results)[-1]
     overall = results[last]["overall"]["confusion_matrix"]
     figure = draw_confusion_matrix(overall, run.maps.labels.names, title=f"{last} files")
     save_figure(figure, app.folder.path / "confusion_matrix.png")
-    Console().print(f"metrics: {target}", soft_wrap=True)
+    Console().print(f"metrics: {metrics_file(app)}", soft_wrap=True)
 
 
 def _evaluate(app: Application, run: TrainedRun, split: str) -> dict:
-    maps = _evaluation_maps(app, run, getattr(app.config.data, f"{split}_files"))
-    tokens = load_tokens(app, split, maps, read_vocabulary(run.model_folder(run.parts[0]), None, None))
+    vocabulary = read_vocabulary(run.model_folder(run.parts[0]), None, None)
+    tokens, maps = _load_split(app, split, run.maps, run.parts, vocabulary)
     metrics = DomainMetrics(maps.labels.names, maps.domains.names)
     left_out = tokens.num_examples
     for part in run.parts:
@@ -64,15 +100,21 @@ def _evaluate(app: Application, run: TrainedRun, split: str) -> dict:
     return metrics.result()
 
 
-def _evaluation_maps(app: Application, run: TrainedRun, files: list[str]) -> Maps:
-    """The run's maps; a single model may also be evaluated on domains that it was not trained on."""
-    if run.parts != [""] or app.config.data.columns.domain is None:
-        return run.maps
+def _load_split(
+    app: Application, split: str, maps: Maps, parts: list[str], vocabulary: Vocabulary
+) -> tuple[TokenDataset, Maps]:
+    """Tokens, with maps that know all their domains: a single model is evaluated on those it was not trained on too."""
+    if parts == [""] and app.config.data.columns.domain is not None:
+        maps = _with_new_domains(app, maps, getattr(app.config.data, f"{split}_files"))
+    return load_tokens(app, split, maps, vocabulary), maps
+
+
+def _with_new_domains(app: Application, maps: Maps, files: list[str]) -> Maps:
     found: set[str] = set()
     # Skipped rows are listed when the same files are tokenised.
     for batch in read_examples(
         files, app.config.data, pair=app.pair, optional_columns=EVALUATION_OPTIONAL, skipped_rows=SkippedRows(None)
     ):
         found.update(batch.domain or [])
-    new = sorted(found.difference(run.maps.domains.names))
-    return Maps(run.maps.labels, LabelMap((*run.maps.domains.names, *new)) if new else run.maps.domains)
+    new = sorted(found.difference(maps.domains.names))
+    return Maps(maps.labels, LabelMap((*maps.domains.names, *new)) if new else maps.domains)

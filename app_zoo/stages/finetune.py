@@ -4,9 +4,9 @@ import numpy as np
 from rich.console import Console
 
 from app_zoo.base import Application, Maps
-from app_zoo.inputs import load_tokens
+from app_zoo.inputs import load_tokens, plan_steps
 from app_zoo.run_folder import part_folder, write_json
-from app_zoo.stages.evaluate import evaluate_splits
+from app_zoo.stages.evaluate import evaluate_splits, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import build_classifier, fit, load_weights
 from app_zoo.stages.trained import open_run
 from easymft.data.labels import save_maps
@@ -17,16 +17,20 @@ from easymft.errors import ConfigError, DataError
 def run(app: Application) -> None:
     """Fine-tunes a model for each domain in `<output_folder>/<domain>`, or one on all rows in the folder itself."""
     if not app.dry_run and app.folder.check(app.config, "finetune"):
-        print(f"already finished: {app.folder.path}", flush=True)
+        tell_finished(app)
         return
     maps = app.infer_maps()
     parts = _parts(app, maps)
     pretrained = load_weights(app)
+    build_classifier(app, pretrained, maps, app.config.model.head)  # says now if the head does not fit
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     dev_tokens = None
     if app.config.data.dev_files:
         dev_tokens = load_tokens(app, "dev", maps, pretrained.vocabulary)
     _check_rows(parts, tokens, dev_tokens, maps)
+    for domain in parts:
+        plan_steps(app, tokens.subset(_rows(tokens, domain, maps)))
+    prepare_evaluation(app, maps, parts, pretrained.vocabulary)
     if not app.dry_run:
         app.folder.claim(app.config, "finetune")
         save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)

@@ -3,13 +3,14 @@
 import numpy as np
 
 from app_zoo.base import Application, Maps
-from app_zoo.inputs import load_tokens
-from app_zoo.stages.evaluate import evaluate_splits
+from app_zoo.inputs import load_tokens, plan_steps
+from app_zoo.stages.evaluate import evaluate_splits, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import build_classifier, fit, load_weights
 from app_zoo.stages.trained import open_run
 from app_zoo.stages.typicality import score, write_overview
 from easymft.data.labels import save_maps
 from easymft.data.token_dataset import TokenDataset
+from easymft.errors import ConfigError
 from easymft.mft.domain_corruption import domain_loss_floor, resolve_layers
 from easymft.mft.loss import MetaFineTuningLoss
 from easymft.mft.model import MetaFineTuner
@@ -20,17 +21,20 @@ from easymft.modeling.classifier import TextClassifier
 def run(app: Application) -> None:
     """Meta fine-tunes; leaves `best/`, `last/`, `typicality/` and TensorBoard events in the output folder."""
     if not app.dry_run and app.folder.check(app.config, "meta_tune"):
-        print(f"already finished: {app.folder.path}", flush=True)
+        tell_finished(app)
         return
     maps = app.infer_maps()
+    _check_domains(app, maps)
     pretrained = load_weights(app)
+    network, classifier = build_network(app, pretrained, maps)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     dev_tokens = None
     if app.config.data.dev_files:
         dev_tokens = load_tokens(app, "dev", maps, pretrained.vocabulary)
     if app.dry_run:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, 2 * app.config.train.global_batch_size)))
-    network, classifier = build_network(app, pretrained, maps)
+    plan_steps(app, tokens)  # says now if there are too few rows
+    prepare_evaluation(app, maps, [""], pretrained.vocabulary)
     if not app.dry_run:
         app.folder.claim(app.config, "meta_tune")
         save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
@@ -50,6 +54,14 @@ def run(app: Application) -> None:
     if not app.dry_run:
         app.folder.finish(models=[""], training=record)
         evaluate_splits(app, open_run(app))
+
+
+def _check_domains(app: Application, maps: Maps) -> None:
+    if app.config.mft.domain_loss_weight > 0.0 and len(maps.domains.names) < 2:
+        raise ConfigError(
+            f"mft.domain_loss_weight: domain corruption needs at least 2 domains, the train files hold only "
+            f"{maps.domains.names[0]!r}; set mft.domain_loss_weight to 0, or use --mode finetune"
+        )
 
 
 def build_network(app: Application, pretrained: PretrainedModel, maps: Maps) -> tuple[MetaFineTuner, TextClassifier]:

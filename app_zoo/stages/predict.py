@@ -9,11 +9,13 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from app_zoo.base import Application
+from app_zoo.run_folder import check_writable
 from app_zoo.stages.trained import TrainedRun, load_classifier, load_preprocessor, open_run
 from easymft.data.reading import ExampleBatch, read_examples
+from easymft.data.sources import expand_files
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.writing import TableWriter
-from easymft.errors import DataError
+from easymft.errors import ConfigError, DataError
 from easymft.training.inference import BatchInference
 
 
@@ -25,8 +27,9 @@ def run(app: Application) -> None:
             f"data.columns.domain: the run in {app.folder.path} has a model for each domain "
             f"({', '.join(trained.parts)}), expected a column that says which one to use"
         )
-    predictor = Predictor(app, trained)
     target = Path(app.config.prediction.output_file or app.folder.path / "predictions.tsv")
+    _check_target(app, target)
+    predictor = Predictor(app, trained)
     with nullcontext() if app.dry_run else TableWriter(target) as writer, Progress(
         *Progress.get_default_columns(), "{task.completed} rows", disable=not app.config.runtime.progress
     ) as progress:
@@ -38,6 +41,13 @@ def run(app: Application) -> None:
             writer.write(batch.table, _columns(probabilities, trained.maps.labels.names))
             progress.advance(task, len(batch.rows))
     print(f"predictions: {target}", flush=True)
+
+
+def _check_target(app: Application, target: Path) -> None:
+    check_writable("prediction.output_file", target)
+    for file in expand_files(app.config.prediction.input_files):
+        if target.exists() and target.samefile(file):
+            raise ConfigError(f"prediction.output_file: {target} is one of the input files; name another file")
 
 
 def _batches(app: Application, trained: TrainedRun) -> Iterator[ExampleBatch]:

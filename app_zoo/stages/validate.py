@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from app_zoo.base import Application
+from app_zoo.run_folder import check_writable
 from easymft.data.validation import TokenCounter, validate_files
 from easymft.data.validation_text import render_report
 from easymft.evaluation.files import replacing
@@ -20,11 +21,13 @@ _NO_CUT = 1 << 20  # tokens; longer than any text
 def run(app: Application) -> None:
     """Prints the report and writes it to validation.json."""
     count_tokens = _token_counter(app)
+    target = app.folder.path / "validation.json"
+    if not app.dry_run:
+        check_writable("output_folder", app.folder.path)
     with app.skipped_rows("all") or nullcontext() as skipped_rows:
         report = validate_files(app.config.data, pair=app.pair, count_tokens=count_tokens, skipped_rows=skipped_rows)
     print(render_report(report), flush=True)
     if not app.dry_run:
-        target = app.folder.path / "validation.json"
         with replacing(target) as part:
             part.write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         Console().print(f"report: {target}", soft_wrap=True)

@@ -58,7 +58,7 @@ class ServingModel:
         features = self.preprocessor(*texts, length=self.padded_length)
         # A batch of no rows has no longest one, but the encoder needs a first token.
         missing = tf.cast(tf.equal(tf.shape(features["input_word_ids"])[1], 0), tf.int32)
-        return {name: value for name, value in features.items()}
+        return {name: tf.pad(value, [[0, 0], [0, missing]]) for name, value in features.items()}
 
     def classify(self, features: Features) -> dict[str, tf.Tensor]:
         """Returns "label" [n] string, the most probable class, and "probabilities" [n, M] float32."""

@@ -97,6 +97,7 @@ def embed_dataset(
     plan = BatchPlan(tokens.lengths, batch_size, seed=0, shuffle=False, group_by_length=True)
     dataset = make_dataset(tokens, plan.batches(0), padded_length=padded_length)
     part = file.with_name(file.name + ".part")
+    file.parent.mkdir(parents=True, exist_ok=True)
     embeddings = None
     batches = BatchInference(embedder, ["embedding"], strategy)(dataset)
     for index, outputs in track(batches, "embedding", total=plan.steps_per_epoch, disable=not progress):
