@@ -1,6 +1,7 @@
 """--mode finetune: plain fine-tuning of each domain, or of the union, from any weights."""
 
 import numpy as np
+import tf_keras
 from rich.console import Console
 
 from app_zoo.base import Application, Maps
@@ -79,7 +80,9 @@ def _finetune_part(
     if domain:
         Console().rule(f"domain {domain}")
     folder.mkdir(exist_ok=True, parents=True)
-    pretrained = load_weights(app)  # each model starts from the same weights
+    # Each model starts from the same weights and random numbers, whichever others are made, or were before a restart.
+    tf_keras.utils.set_random_seed(app.config.runtime.seed)
+    pretrained = load_weights(app)
     classifier = build_classifier(app, pretrained, maps, app.config.model.head)
     part = tokens.subset(_rows(tokens, domain, maps))
     dev_part = dev_tokens.subset(_rows(dev_tokens, domain, maps)) if dev_tokens is not None else None

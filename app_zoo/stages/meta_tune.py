@@ -89,11 +89,16 @@ def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenData
     if app.config.mft.weighting == "none":
         return None
     if app.config.data.columns.typicality is not None:
-        return tokens.typicality
-    scores = score(app, pretrained.encoder, tokens, maps)
-    if not app.dry_run:
-        write_overview(app, scores, tokens, maps, app.folder.path / "typicality")
-    return scores.typicality
+        typicality = tokens.typicality
+    else:
+        scores = score(app, pretrained.encoder, tokens, maps)
+        typicality = scores.typicality
+        if not app.dry_run:
+            write_overview(app, scores, tokens, maps, app.folder.path / "typicality")
+    negative = int((typicality < 0.0).sum())
+    if negative:  # as the formula has it, but a user should know what it does
+        print(f"typicality: {negative} of {len(typicality)} scores are below 0; those examples count against their class")
+    return typicality
 
 
 def _floor(app: Application, tokens: TokenDataset, maps: Maps, typicality: np.ndarray | None) -> float | None:

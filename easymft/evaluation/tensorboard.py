@@ -12,8 +12,8 @@ from tensorboard.plugins import projector
 
 from easymft.evaluation.files import replacing
 from easymft.evaluation.plots import draw_confusion_matrix
-from easymft.evaluation.typicality_files import render_summaries, render_texts
-from easymft.evaluation.typicality_report import Text, TypicalityReport, shorten_text
+from easymft.evaluation.typicality_files import escape_markdown, render_summaries
+from easymft.evaluation.typicality_report import ScoredText, Text, TypicalityReport, shorten_text
 
 _CHUNK = 1_000_000  # scores handed to a histogram at most
 
@@ -45,8 +45,17 @@ def write_typicality_texts(writer: tf.summary.SummaryWriter, report: TypicalityR
         for kind, texts in (("lowest", report.lowest), ("highest", report.highest)):
             for label, found in texts.items():
                 if found:
-                    tf.summary.text(f"typicality_{kind}/{label or 'all_classes'}", render_texts(found))
+                    tf.summary.text(f"typicality_{kind}/{label or 'all_classes'}", _render_list(found))
     writer.flush()
+
+
+def _render_list(texts: Sequence[ScoredText]) -> str:
+    """A line for each text: TensorBoard breaks the words of a table's narrow columns."""
+    lines = []
+    for found in texts:
+        names = " · ".join(escape_markdown(name) for name in (found.domain, found.label) if name)
+        lines.append(f"- **{found.typicality:.4f}** {names} (example {found.row:,}): {escape_markdown(found.text)}")
+    return "\n".join(lines) + "\n"
 
 
 def write_confusion_matrices(

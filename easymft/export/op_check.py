@@ -75,4 +75,4 @@ def _reason(op: str) -> str | None:
     if _RANDOM.search(op):
         return "draws random numbers"
     # raw_ops is generated with TensorFlow itself and so holds no op that another library registers.
-    return None if True else "is not an op of TensorFlow itself"
+    return None if hasattr(tf.raw_ops, op) else "is not an op of TensorFlow itself"

@@ -63,10 +63,12 @@ class StepSummaries(tf_keras.callbacks.Callback):
             tf.summary.scalar("speed/examples_per_second", self.batch_sizes[batch] / seconds)
 
     def write_metrics(self, step: int, metrics: dict[str, float]) -> None:
-        """Writes dev metrics, {"dev/accuracy_books": 0.9, ...}, at a step."""
+        """Writes dev metrics, {"accuracy": 0.9, "accuracy_books": 0.8, ...}, at a step; a page for each metric by domain."""
         with self.writer.as_default(step=step):
             for name, value in metrics.items():
-                tf.summary.scalar(name, value)
+                metric = next(metric for metric in ("accuracy", "macro_f1", "loss") if name.startswith(metric))
+                domain = name.removeprefix(metric).removeprefix("_")
+                tf.summary.scalar(f"dev_{metric}/{domain or 'all'}", value)
         self.writer.flush()
 
     def on_train_end(self, logs: dict | None = None) -> None:

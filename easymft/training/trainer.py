@@ -134,7 +134,7 @@ class Trainer:
     def _close_epoch(self, step: int) -> None:
         metrics = self._evaluate() if self._evaluate else {}
         if self._summaries and metrics:
-            self._summaries.write_metrics(step, {f"dev/{name}": value for name, value in metrics.items()})
+            self._summaries.write_metrics(step, metrics)
         self._save("last")
         if not metrics or self._is_better(metrics[self._train.monitor]):
             self._save("best")

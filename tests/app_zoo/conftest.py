@@ -6,6 +6,7 @@ import io
 import json
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,41 +28,6 @@ class Result(NamedTuple):
     err: str
 
 
-def make_rows(count: int, seed: int, pair: bool = False, domains: tuple[str, ...] = DOMAINS) -> list[list[str]]:
-    """Rows [text, (text_pair,) domain, label]; every domain holds both classes."""
-    draw = random.Random(seed)
-    rows = []
-    for number in range(count):
-        domain, label = domains[number % len(domains)], LABELS[number // len(domains) % 2]
-        texts = []
-        for _ in range(1 + pair):
-            words = draw.choices(FILLER, k=draw.randint(2, 9)) + draw.choices(WORDS[label], k=2) + [domain]
-            draw.shuffle(words)
-            texts.append(" ".join(words))
-        rows.append([*texts, domain, label])
-    return rows
-
-
-def tsv(rows: list[list[str]], pair: bool = False) -> str:
-    """The rows as a TSV with a header."""
-    header = ["text", *(["text_pair"] if pair else []), "domain", "label"]
-    return "".join("\t".join(row) + "\n" for row in [header, *rows])
-
-
-def read_tsv(path: Path) -> list[dict[str, str]]:
-    """The rows of a TSV file with a header."""
-    names, *rows = [line.split("\t") for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def snapshot(folder: Path) -> dict[str, str]:
-    """Every file under a folder (relative name -> digest), folders as "name/"; empty where there is none."""
-    return {
-        str(path.relative_to(folder)) + "/" * path.is_dir(): "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-    }
-
-
 class Project:
     """A folder with train.tsv, dev.tsv, test.tsv, a config of small values, and the command.
 
@@ -71,43 +37,75 @@ class Project:
     """
 
     def __init__(self, folder: Path, pair: bool = False):
-        self.folder, self.pair = folder, pair
+        self.folder, self.pair, self.said = folder, pair, {}
         folder.mkdir(parents=True, exist_ok=True)
         for name, count in (("train", 48), ("dev", 12), ("test", 18)):
-            self.write(f"{name}.tsv", tsv(make_rows(count, seed=count, pair=pair), pair))
+            self.write_rows(f"{name}.tsv", self.make_rows(count, seed=count))
         columns = {"text": "text", "domain": "domain", "label": "label"} | ({"text_pair": "text_pair"} if pair else {})
+        files = {f"{name}_files": [str(folder / f"{name}.tsv")] for name in ("train", "dev", "test")}
         self.config: dict[str, Any] = {
             "application": "text_matching" if pair else "text_classification",
             "output_folder": str(folder / "run"),
-            "data": {f"{name}_files": [str(folder / f"{name}.tsv")] for name in ("train", "dev", "test")}
-            | {"columns": columns, "max_sequence_length": 32},
+            "data": files | {"columns": columns, "max_sequence_length": 32},
             "model": {"weights": str(TINY_BERT)},
             "train": {"epochs": 1, "global_batch_size": 8, "learning_rate": 1e-3},
             "prediction": {"input_files": [str(folder / "test.tsv")]},
             "runtime": {"progress": False},
         }
 
-    @property
-    def run_folder(self) -> Path:
-        return Path(self.config["output_folder"])
+    def make_rows(self, count: int, seed: int = 0, domains: tuple[str, ...] = DOMAINS) -> list[list[str]]:
+        """Rows [text, (text_pair,) domain, label]; every domain holds both classes."""
+        draw = random.Random(seed)
+        rows = []
+        for number in range(count):
+            domain, label = domains[number % len(domains)], LABELS[number // len(domains) % 2]
+            texts = []
+            for _ in range(1 + self.pair):
+                words = draw.choices(FILLER, k=draw.randint(2, 9)) + draw.choices(WORDS[label], k=2) + [domain]
+                draw.shuffle(words)
+                texts.append(" ".join(words))
+            rows.append([*texts, domain, label])
+        return rows
 
     def write(self, name: str, content: str | bytes) -> Path:
         path = self.folder / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
-    def change(self, name: str, old: str, new: str) -> None:
-        """Replaces the one place where a file holds `old`."""
-        text = (self.folder / name).read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
-        self.write(name, text.replace(old, new))
+    def write_rows(self, name: str, rows: list[list[str]], header: list[str] | None = None) -> Path:
+        header = header or ["text", *(["text_pair"] if self.pair else []), "domain", "label"]
+        return self.write(name, "".join("\t".join(row) + "\n" for row in [header, *rows]))
+
+    def read_rows(self, path: str | Path) -> list[dict[str, str]]:
+        """The rows of a TSV file with a header."""
+        names, *rows = [line.split("\t") for line in (self.folder / path).read_text("utf-8").split("\n")[:-1]]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def change(self, name: str, row: int, change: Callable[[bytes], bytes]) -> None:
+        """Changes a row of a file, counted from 1 and with the header."""
+        rows = (self.folder / name).read_bytes().split(b"\n")
+        rows[row - 1] = change(rows[row - 1])
+        self.write(name, b"\n".join(rows))
 
     def set(self, path: str, value: Any) -> None:
+        """Changes a setting of the config."""
         *sections, key = path.split(".")
         node = self.config
         for section in sections:
             node = node.setdefault(section, {})
         node[key] = value
+
+    def copy_weights(self) -> Path:
+        """Makes the project use a copy of the tiny BERT, which may be damaged; returns its folder."""
+        self.set("model.weights", str(self.folder / "tiny"))
+        return Path(shutil.copytree(TINY_BERT, self.folder / "tiny"))
+
+    def snapshot(self, name: str = ".") -> dict[str, str]:
+        """Every file under a folder of the project (relative name -> digest), and folders as "name/" -> ""."""
+        paths = sorted((self.folder / name).rglob("*"))
+        folders = {f"{path.relative_to(self.folder)}/": "" for path in paths if path.is_dir()}
+        files = {str(path.relative_to(self.folder)): path.read_bytes() for path in paths if path.is_file()}
+        return folders | {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
 
     def words(self, mode: str, *overrides: str) -> list[str]:
         """The words of the command, for a config file that is written now."""
@@ -116,17 +114,24 @@ class Project:
         return ["--mode", mode, "--config", str(config), *sets]
 
     def run(self, mode: str, *overrides: str, dry_run: bool = False) -> Result:
-        """Runs the command in this process."""
+        """Runs the command in this process; the project's folder is called @ in what it says."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main([*self.words(mode, *overrides), *(["--dry_run"] if dry_run else [])])
-        return Result(code, out.getvalue(), err.getvalue())
+        return Result(code, *(stream.getvalue().replace(str(self.folder), "@") for stream in (out, err)))
 
     def succeed(self, mode: str, *overrides: str, dry_run: bool = False) -> str:
         """Runs the command, which must end well; returns what it said."""
         result = self.run(mode, *overrides, dry_run=dry_run)
         assert (result.code, result.err) == (0, ""), result
         return result.out
+
+    def fail(self, mode: str, *overrides: str) -> str:
+        """Runs the command, which must end with one line of error and nothing else; returns the line."""
+        result = self.run(mode, *overrides)
+        assert (result.code, result.out) == (2, ""), result
+        assert result.err.startswith("easymft: error: ") and result.err.count("\n") == 1, result.err
+        return result.err.removeprefix("easymft: error: ").removesuffix("\n")
 
     def copy(self, folder: Path) -> "Project":
         """The same files and runs elsewhere."""
@@ -144,22 +149,23 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A project with runs/mft (meta_tune) and runs/domains (finetune from it); to be read, or copied and changed."""
+    """A project with the runs typicality, mft (from its scores) and domains (from mft); only to be read, or copied."""
     project = Project(tmp_path_factory.mktemp("trained"))
-    project.said = {}
-    for mode, name, *overrides in (
-        ("meta_tune", "mft"),
-        ("finetune", "domains", f"model.weights={project.folder / 'mft'}", "model.head=transfer"),
+    scored = f'data.train_files=["{project.folder}/typicality/scored.tsv"]'
+    for name, mode, *overrides in (
+        ("typicality", "typicality"),
+        ("mft", "meta_tune", scored, "data.columns.typicality=typicality", "train.epochs=2"),
+        ("domains", "finetune", f"model.weights={project.folder}/mft", "model.head=transfer", "data.test_files=[]"),
     ):
-        project.set("output_folder", str(project.folder / name))
-        project.said[name] = project.succeed(mode, *overrides)
+        project.said[name] = project.succeed(mode, f"output_folder={project.folder / name}", *overrides)
+    project.set("output_folder", str(project.folder / "domains"))
     return project
 
 
 @pytest.fixture(scope="session")
 def trained_pair(tmp_path_factory):
-    """A project of pairs with runs/mft."""
+    """A project of pairs with the run mft, which scored its rows itself."""
     project = Project(tmp_path_factory.mktemp("trained_pair"), pair=True)
     project.set("output_folder", str(project.folder / "mft"))
-    project.succeed("meta_tune")
+    project.said["mft"] = project.succeed("meta_tune", "data.test_files=[]")
     return project

@@ -1,0 +1,434 @@
+"""Bad input ends with one clear line and exit code 2; nothing is started, nothing is lost, and the mended command runs."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from app_zoo.run_folder import RunFolder
+from easymft.config.loading import load_config
+
+DENSE = "encoder.layer.1.output.dense.weight"
+
+
+class Case(NamedTuple):
+    """One way to spoil the input.
+
+    Attributes:
+        name: What is wrong.
+        damage: Does it to a project.
+        expected: Fragments of the message, in their order; the project's folder is @ in them.
+        mode: The command's.
+        settings: Of the command.
+    """
+
+    name: str
+    damage: Callable[[Any], None]
+    expected: tuple[str, ...]
+    mode: str = "meta_tune"
+    settings: tuple[str, ...] = ()
+
+
+def row(number, change, file="train.tsv"):
+    """Changes one row of a file."""
+    return lambda project: project.change(file, number, change)
+
+
+def setting(path, value):
+    return lambda project: project.set(path, value)
+
+
+def write(content, file="train.tsv"):
+    return lambda project: project.write(file, content)
+
+
+def one_domain(project):
+    for name in ("train", "dev", "test"):
+        project.write_rows(f"{name}.tsv", project.make_rows(12, seed=len(name), domains=("book",)))
+
+
+def other_shard(header):
+    def damage(project):
+        project.write_rows("train2.tsv", project.make_rows(4), header)
+        project.set("data.train_files", [f"{project.folder}/train*.tsv"])
+
+    return damage
+
+
+def scores(value):
+    """Scores of 12 rows, that of row 5 is `value`."""
+
+    def damage(project):
+        scored = [[*line, "0.5" if at != 3 else value] for at, line in enumerate(project.make_rows(12))]
+        project.write_rows("train.tsv", scored, ["text", "domain", "label", "typicality"])
+        project.set("data.columns.typicality", "typicality")
+
+    return damage
+
+
+def tensors(change):
+    """Changes the weights' tensors."""
+
+    def damage(project):
+        file = project.copy_weights() / "model.safetensors"
+        found = load_file(file)
+        change(found)
+        save_file(found, file)
+
+    return damage
+
+
+def cut_weights(project):
+    file = project.copy_weights() / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def longer_vocabulary(project):
+    file = project.copy_weights() / "vocab.txt"
+    file.write_text(file.read_text() + "extra\n")
+
+
+def to_crlf(project):
+    project.write("train.tsv", (project.folder / "train.tsv").read_bytes().replace(b"\n", b"\r\n"))
+
+
+def without_domain_in_dev(project):
+    project.write_rows("dev.tsv", project.make_rows(8, domains=("book", "dvd")))
+
+
+def cut_last_field(line):
+    return line.rsplit(b"\t", 1)[0]
+
+
+def label(new):
+    return lambda line: cut_last_field(line) + b"\t" + new
+
+
+NUMBERED = {"text": 0, "domain": 1, "label": 2}
+CASES = [
+    Case("missing file", lambda p: (p.folder / "train.tsv").unlink(), ("@/train.tsv: no such file",)),
+    Case("glob without match", setting("data.dev_files", ["none/*.tsv"]), ("none/*.tsv: no file matches this glob",)),
+    Case("empty file", write(""), ("@/train.tsv: is empty (0 bytes), expected rows",)),
+    Case("header alone", write("text\tdomain\tlabel\n"), ("@/train.tsv: is empty (a header without rows)",)),
+    Case(
+        "missing column",
+        row(1, lambda line: line + b"s"),
+        ("@/train.tsv: no column 'label' for data.columns.label", "'text', 'domain', 'labels'"),
+    ),
+    Case("ragged row", row(5, cut_last_field), ("@/train.tsv: row 5: 2 fields, expected 3 (text, domain, label)",)),
+    Case(
+        "unknown label",
+        row(3, label(b"positive"), "dev.tsv"),
+        ("@/dev.tsv: row 3, column 'label': unknown label 'positive', expected one of neg, pos",),
+    ),
+    Case(
+        "unknown label in the test file",
+        row(3, label(b"meh"), "test.tsv"),
+        ("@/test.tsv: row 3, column 'label': unknown label 'meh', expected one of neg, pos",),
+    ),
+    Case(
+        "unknown domain",
+        row(3, lambda line: line.replace(b"\tdvd", b"\tdvds"), "dev.tsv"),
+        ("@/dev.tsv: row 3, column 'domain': unknown domain 'dvds', expected one of book, dvd, phone", "mean 'dvd'?"),
+        "finetune",
+    ),
+    Case("empty text", row(3, lambda line: line[line.index(b"\t") :]), ("row 3, column 'text': text is empty",)),
+    Case(
+        "not UTF-8",
+        row(4, lambda line: b"caf\xe9 " + line),
+        ("@/train.tsv: row 4: byte 4 of the row is 0xe9, which is not UTF-8",),
+    ),
+    Case(
+        "header mismatch",
+        other_shard(["text", "label", "domain"]),
+        ("@/train2.tsv: its 3 columns ('text', 'label', 'domain') differ from the 3 of @/train.tsv",),
+    ),
+    Case("shard without a column", other_shard(["text", "genre", "label"]), ("@/train2.tsv: no column 'domain'",)),
+    Case(
+        "one domain",
+        one_domain,
+        ("mft.domain_loss_weight: domain corruption needs at least 2 domains", "only 'book'", "weight to 0"),
+    ),
+    Case("unknown key", setting("train.epoch", 2), ('@/config.json: train.epoch: unknown key, did you mean "epochs"',)),
+    Case("word for a number", setting("train.epochs", "two"), ("train.epochs: expected a whole number", '"two"')),
+    Case("word for a boolean", setting("data.strip_whitespace", "false"), ("expected true or false", '"false"')),
+    Case("missing weights", lambda p: p.set("model.weights", str(p.folder / "none")), ("@/none: no such folder",)),
+    Case("weights not named", setting("model.weights", None), ("model.weights: expected a name or folder",)),
+    Case("truncated safetensors", cut_weights, ("@/tiny/model.safetensors: damaged or cut short",)),
+    Case(
+        "wrong shapes",
+        tensors(lambda found: found.update({DENSE: np.zeros([32, 32], np.float32)})),
+        (f"@/tiny/model.safetensors: tensor {DENSE} has shape [32, 32]; expected [32, 64]",),
+    ),
+    Case("missing tensor", tensors(lambda found: found.pop(DENSE)), (f"tensors are missing: {DENSE}",)),
+    Case("other vocabulary", longer_vocabulary, ("@/tiny: the vocabulary has 170 tokens; expected 169",)),
+    Case("layer outside", setting("mft.layers", [1, 7]), ("mft.layers: layer 7 is out of range, expected -3 to 2",)),
+    Case("layer twice", setting("mft.layers", [2, -1]), ("mft.layers: expected distinct layers", "[2, -1]")),
+    Case(
+        "no column of scores",
+        setting("data.columns.typicality", "typicality"),
+        ("@/train.tsv: no column 'typicality' for data.columns.typicality",),
+    ),
+    Case("score empty", scores(""), ("row 5, column 'typicality': typicality is empty, expected a finite number",)),
+    Case("score no number", scores("high"), ("row 5, column 'typicality': typicality 'high' is not a number",)),
+    Case("score NaN", scores("nan"), ("row 5, column 'typicality': typicality is nan, expected a finite number",)),
+    Case(
+        "fewer rows than a batch of the stream",
+        lambda project: None,
+        ("fewer rows (48) than one batch (64)", "lower train.global_batch_size or use per_epoch"),
+        settings=("mft.preset=easytransfer", "train.global_batch_size=64"),
+    ),
+    Case(
+        "fewer rows of a domain than a batch of the stream",
+        lambda project: None,
+        ("fewer rows (16) than one batch (20)", "lower train.global_batch_size or use per_epoch"),
+        "finetune",
+        ("train.epoch_batches=continuous", "train.global_batch_size=20"),
+    ),
+    Case("header taken for data", setting("data.columns", NUMBERED), ("row 1 holds 'text', 'domain', 'label', which",)),
+    Case(
+        "odd header taken for data",
+        lambda project: (project.set("data.columns", NUMBERED), project.change("train.tsv", 1, lambda line: b"a\tb\tc")),
+        ("@/train.tsv: row 1: the label 'c' occurs nowhere else, as if this row were a header",),
+    ),
+    Case(
+        "example taken for the header",
+        lambda project: (project.change("train.tsv", 1, lambda line: b"fine\tbook\tpos"), project.set("data.header", True)),
+        ("@/train.tsv: no column 'text'", "Row 1 was read as the header"),
+    ),
+    Case("stray space", row(4, lambda line: line + b" "), ("row 4, column 'label': label 'neg ' has white space",)),
+    Case("CRLF", to_crlf, ("@/train.tsv: row 1: ends in CR LF (a Windows line end)", "set data.strip_whitespace: true")),
+    Case(
+        "too long sequences",
+        setting("data.max_sequence_length", 256),
+        ("data.max_sequence_length: expected at most 128, the positions of", "got 256"),
+    ),
+    Case("no head to transfer", setting("model.head", "transfer"), ("model.head:", "no classifier head"), "finetune"),
+    Case(
+        "domain to fine-tune unknown",
+        setting("train.domains", ["books"]),
+        ("train.domains: unknown domain 'books', expected some of book, dvd, phone",),
+        "finetune",
+    ),
+    Case("domain without dev rows", without_domain_in_dev, ("data.dev_files: no row of domain 'phone'",), "finetune"),
+    Case(
+        "place of the metrics not writable",
+        lambda project: project.set("evaluation.metrics_file", f"{project.folder}/dev.tsv/metrics.json"),
+        ("evaluation.metrics_file: cannot write to @/dev.tsv/metrics.json: @/dev.tsv is a file",),
+    ),
+    *(
+        Case(f"no run to {mode}", lambda project: None, ("output_folder: expected a finished run", "found nothing"), mode)
+        for mode in ("evaluate", "predict", "export")
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_input(project, case):
+    good = load_config(project.words(case.mode)[3])
+    case.damage(project)
+    before = project.snapshot()
+    message = project.fail(case.mode, *case.settings)
+    position = 0
+    for fragment in case.expected:
+        assert fragment in message[position:], message
+        position = message.index(fragment, position)
+    # Nothing is left but tokens of good files, and those do not keep the mended command from running.
+    after = project.snapshot()
+    assert [name for name in before if name not in after or before[name] != after[name]] in ([], ["config.json"])
+    new = [name for name in after if name not in before and name != "config.json"]
+    assert [name for name in new if not (name == "run/" or name.startswith("run/cache/"))] == []
+    assert [name for name in new if ".part" in name or ".tmp" in name] == []
+    assert RunFolder(project.folder / "run").check(good, case.mode) is False
+
+
+OUTPUT_MODES = ("validate", "typicality", "meta_tune", "finetune")
+
+
+@pytest.mark.parametrize("mode", OUTPUT_MODES)
+def test_output_folder_under_a_file(project, mode):
+    project.set("output_folder", f"{project.folder}/dev.tsv/deep/run")
+    message = project.fail(mode)
+    assert message == "output_folder: cannot write to @/dev.tsv/deep/run: @/dev.tsv is a file, expected a folder"
+
+
+@pytest.mark.parametrize("mode", OUTPUT_MODES)
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_output_folder_without_permission(project, mode):
+    (project.folder / "locked").mkdir(mode=0o500)
+    project.set("output_folder", f"{project.folder}/locked/run")
+    assert "cannot write to @/locked/run: no permission for @/locked" in project.fail(mode)
+
+
+def test_output_folder_of_something_else(project):
+    (project.folder / "run").mkdir()
+    project.write("run/thesis.tex", "years of work")
+    before = project.snapshot("run")
+    assert "@/run is not empty and is not an EasyMFT run; choose another folder" in project.fail("meta_tune")
+    assert project.snapshot("run") == before
+
+
+def test_output_folder_of_another_run(trained):
+    before = trained.snapshot("mft")
+    other = (f"output_folder={trained.folder}/mft", "train.epochs=3", "train.learning_rate=0.1")
+    message = trained.fail("meta_tune", *other)
+    assert message.startswith("output_folder: @/mft holds another run (")
+    assert "train.epochs: 2 there, 3 here" in message and "train.learning_rate: 0.001 there, 0.1 here" in message
+    assert message.endswith("choose another folder or set runtime.overwrite")
+    assert "holds a run of --mode meta_tune, received --mode finetune" in trained.fail("finetune", other[0])
+    assert trained.snapshot("mft") == before
+
+
+INPUT_CASES = [
+    ("missing file", None, ("@/new.tsv: no such file",)),
+    ("empty file", b"", ("@/new.tsv: is empty (0 bytes)",)),
+    ("missing column", b"txt\tdomain\na\tbook\n", ("@/new.tsv: no column 'text' for data.columns.text",)),
+    ("ragged row", b"text\tdomain\na\tbook\nb\tdvd\nc\n", ("@/new.tsv: row 4: 1 field, expected 2 (text, domain)",)),
+    ("empty text", b"text\tdomain\na\tbook\n\tdvd\nc\tdvd\n", ("@/new.tsv: row 3, column 'text': text is empty",)),
+    (
+        "unknown domain",
+        b"text\tdomain\na\tbook\nb\tbooks\n",
+        ("row 3, column 'domain': unknown domain 'books', expected one of book, dvd, phone",),
+    ),
+    (
+        "column in the way",
+        b"text\tdomain\tpredicted_label\na\tbook\tpos\n",
+        ("predictions.tsv: the input already has a column 'predicted_label'",),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "expected"), INPUT_CASES, ids=[name for name, *_ in INPUT_CASES])
+def test_bad_input_of_predict(trained, tmp_path, name, content, expected):
+    project = trained.copy(tmp_path / "project")
+    if content is not None:
+        project.write("new.tsv", content)
+    project.write("domains/predictions.tsv", "of an earlier command\n")
+    before = project.snapshot("domains")
+    # The bad row comes after good ones have been predicted.
+    message = project.fail("predict", f'prediction.input_files=["{project.folder}/new.tsv"]', "prediction.chunk_size=1")
+    assert all(fragment in message for fragment in expected), message
+    assert project.snapshot("domains") == before
+
+
+def test_domains_of_predict(trained, tmp_path):
+    project = trained.copy(tmp_path / "project")
+    message = project.fail("predict", "data.columns.domain=null")
+    assert message.startswith("data.columns.domain: the run in @/domains has a model for each domain (book, dvd, phone)")
+    status = json.loads((project.folder / "domains/run.json").read_text())
+    project.write("domains/run.json", json.dumps(status | {"models": ["book"]}))
+    message = project.fail("predict")
+    assert message == "@/test.tsv: row 3: no model for domain 'dvd', expected one of book"
+    project.write_rows("test.tsv", project.make_rows(4, domains=("dvd",)))
+    assert "no row of the test files is of a domain that the run has a model for" in project.fail("evaluate")
+
+
+def test_places_of_predictions(trained):
+    file = trained.folder / "test.tsv"
+    before = trained.snapshot()
+    assert trained.fail("predict", f"prediction.output_file={file}").startswith(
+        "prediction.output_file: @/test.tsv is one of the input files"
+    )
+    assert trained.fail("predict", f"prediction.output_file={file}/x.tsv").startswith(
+        "prediction.output_file: cannot write to @/test.tsv/x.tsv: @/test.tsv is a file"
+    )
+    assert 'ends in .tsv or .jsonl, got "p.csv"' in trained.fail("predict", "prediction.output_file=p.csv")
+    assert trained.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["data.max_sequence_length=16"], "data.max_sequence_length: the run in @/domains has 32, received 16"),
+        (['data.labels=["pos","neg","meh"]'], "labels"),
+        (["application=text_matching", "data.columns.text_pair=label", "data.columns.label=null"], "application"),
+    ],
+    ids=lambda value: None,
+)
+def test_settings_that_contradict_the_run(trained, settings, expected):
+    assert expected in trained.fail("predict", *settings)
+
+
+@pytest.mark.parametrize("damage", ["weights", "maps"])
+def test_damaged_run(trained, tmp_path, damage):
+    project = trained.copy(tmp_path / "project")
+    file = project.folder / "domains" / ("dvd/best/model.safetensors" if damage == "weights" else "maps.json")
+    file.write_bytes(file.read_bytes()[:-7])
+    assert str(file.relative_to(project.folder)) in project.fail("predict")
+    file.unlink()
+    assert str(file.parent.relative_to(project.folder)) in project.fail("predict")
+
+
+def test_unlabelled_rows_are_predicted(trained):
+    rows = [(f"{text}\t{domain}", label) for text, domain, label in trained.make_rows(6)]
+    with_empty_labels = trained.write("empty.tsv", "text\tdomain\tlabel\n" + "".join(f"{row}\t\n" for row, _ in rows))
+    without_labels = trained.write("none.tsv", "text\tdomain\n" + "".join(f"{row}\n" for row, _ in rows))
+    with_others = trained.write("others.tsv", "text\tdomain\tlabel\n" + "".join(f"{row}\tmeh\n" for row, _ in rows))
+    predictions = []
+    for number, file in enumerate((with_empty_labels, without_labels, with_others)):
+        output = f"prediction.output_file={trained.folder}/unlabelled{number}.tsv"
+        trained.succeed("predict", f'prediction.input_files=["{file}"]', output)
+        found = trained.read_rows(f"unlabelled{number}.tsv")
+        predictions.append([{name: value for name, value in one.items() if name != "label"} for one in found])
+    assert predictions[0] == predictions[1] == predictions[2] and len(predictions[0]) == 6
+
+
+def test_stray_spaces_and_crlf_are_accepted_on_request(project):
+    to_crlf(project)
+    project.change("train.tsv", 4, lambda line: b"  " + line.replace(b"\t", b" \t ").replace(b"\r", b" \r"))
+    out = project.succeed("typicality", "data.strip_whitespace=true")
+    assert "scored file: @/run/scored.tsv" in out
+    clean = [[field.strip() for field in line] for line in project.make_rows(48, seed=48)]
+    assert [list(one.values())[:3] for one in project.read_rows("run/scored.tsv")] == clean
+
+
+def test_one_domain_has_typicality_and_trains_without_corruption(project):
+    one_domain(project)
+    project.succeed("typicality", f"output_folder={project.folder}/typicality")
+    scored = project.read_rows("typicality/scored.tsv")
+    assert all(0 < float(one["typicality"]) <= 1 for one in scored) and len(scored) == 12
+    assert "all rows are of the one domain 'book'" in project.succeed("validate")
+    project.succeed("meta_tune", "mft.domain_loss_weight=0", "data.test_files=[]", dry_run=True)
+
+
+def test_two_domains_are_warned_about(project):
+    """A false domain is then the other one, always."""
+    project.write_rows("train.tsv", project.make_rows(12, domains=("book", "dvd")))
+    project.set("data.dev_files", [])
+    project.set("data.test_files", [])
+    with pytest.warns(UserWarning, match="deterministic flip"):
+        assert project.run("meta_tune", dry_run=True).code == 0
+
+
+def test_a_mended_mistake_then_a_domain_without_a_class(project):
+    """The tokens of the good files are still there; fewer rows than a batch and an empty cell are fine."""
+    rows = [line for line in project.make_rows(48, seed=48) if line[1:] != ["dvd", "neg"]]
+    project.write_rows("train.tsv", rows)
+    project.change("dev.tsv", 3, label(b"positive"))
+    project.fail("meta_tune")
+    kept = project.snapshot("run")
+    assert any(name.endswith("summary.json") for name in kept)
+    project.write_rows("dev.tsv", project.make_rows(12, seed=12))
+    assert "train, domain 'dvd': no rows of the class 'neg'" in project.succeed("validate")
+
+    project.succeed("meta_tune", "train.global_batch_size=64", "data.test_files=[]")
+    assert kept.items() <= project.snapshot("run").items()
+    record = json.loads((project.folder / "run/run.json").read_text())
+    assert record["finished"] and record["training"]["steps"] == 1
+    found = load_file(project.folder / "run/best/model.safetensors") | load_file(project.folder / "run/best/mft.safetensors")
+    assert all(np.isfinite(value).all() for value in found.values())
+    assert np.isfinite(record["training"]["best"]["value"])
+    prototypes = np.load(project.folder / "run/typicality/prototypes.npz")
+    assert prototypes["counts"].tolist() == [[8, 8], [0, 8], [8, 8]]
+    assert np.isfinite(prototypes["prototypes"]).all()
+
+
+def test_weights_without_a_vocabulary(project):
+    (project.copy_weights() / "vocab.txt").unlink()
+    assert "@/tiny" in project.fail("meta_tune") and not (project.folder / "run").exists()
+    shutil.rmtree(project.folder / "tiny")
