@@ -1,7 +1,7 @@
 """EasyMFT: meta fine-tuning of BERT over several text domains.
 
-EasyMFT is built on tf_keras (Keras 2), whose layers do not mix with those of Keras 3. Importing this package makes sure that
-`tf.keras` is tf_keras too; where the process already uses Keras 3 as `tf.keras`, it says so.
+EasyMFT is built on tf_keras (Keras 2), whose layers do not mix with those of Keras 3. Importing this package makes sure
+that `tf.keras` is tf_keras too; where the process already uses Keras 3 as `tf.keras`, it says so.
 """
 
 import os

@@ -97,7 +97,7 @@ def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenData
             write_overview(app, scores, tokens, maps, app.folder.path / "typicality")
     negative = int((typicality < 0.0).sum())
     if negative:  # as the formula has it, but a user should know what it does
-        print(f"typicality: {negative} of {len(typicality)} scores are below 0; those examples count against their class")
+        print(f"typicality: {negative} of {len(typicality)} scores are below 0; these rows push away from their class")
     return typicality
 
 

@@ -103,13 +103,11 @@ class Predictor:
     def _rows_by_model(self, batch: ExampleBatch) -> dict[str, np.ndarray]:
         if "" in self._models:
             return {"": np.arange(len(batch.rows))}
+        for row, domain in zip(batch.rows, batch.domain, strict=True):
+            if domain not in self._models:
+                known = ", ".join(self._models)
+                raise DataError(f"{batch.file}: row {row}: no model for domain {domain!r}, expected one of {known}")
         domains = np.array(batch.domain)
-        unknown = np.flatnonzero(~np.isin(domains, list(self._models)))
-        if len(unknown):
-            raise DataError(
-                f"{batch.file}: row {batch.rows[unknown[0]]}: no model for domain {domains[unknown[0]]!r}, "
-                f"expected one of {', '.join(self._models)}"
-            )
         return {part: rows for part in self._models if len(rows := np.flatnonzero(domains == part))}
 
     def _dataset(self, batch: ExampleBatch, rows: np.ndarray) -> tf.data.Dataset:

@@ -63,7 +63,7 @@ class StepSummaries(tf_keras.callbacks.Callback):
             tf.summary.scalar("speed/examples_per_second", self.batch_sizes[batch] / seconds)
 
     def write_metrics(self, step: int, metrics: dict[str, float]) -> None:
-        """Writes dev metrics, {"accuracy": 0.9, "accuracy_books": 0.8, ...}, at a step; a page for each metric by domain."""
+        """Writes dev metrics, {"accuracy": 0.9, "accuracy_books": 0.8, ...}, at a step, grouped by metric."""
         with self.writer.as_default(step=step):
             for name, value in metrics.items():
                 metric = next(metric for metric in ("accuracy", "macro_f1", "loss") if name.startswith(metric))

@@ -60,7 +60,7 @@ def test_texts(writer, tmp_path):
     }
     text = values["typicality_lowest/all_classes"][1].item().decode()
     assert text.index("low \\| text") < text.index("high text")
-    assert text.startswith("| typicality | domain |")
+    assert text.startswith("- **0.5000** books · NEG (example ")
 
 
 def test_confusion_matrices(writer, tmp_path):
