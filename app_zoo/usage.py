@@ -22,7 +22,7 @@ options:
 examples:
   easymft --mode validate  --config my.json
   easymft --mode meta_tune --config my.json --set train.epochs=3 --set 'mft.layers=[2, 5]'
-  easymft --mode predict   --config my.json --set model.weights=runs/my \\
+  easymft --mode predict   --config my.json --set output_folder=runs/my \\
           --set 'prediction.input_files=["new.tsv"]'
 
 Exit code: 0 done, 2 a mistake in the config, the data or the command (one line each on stderr),
@@ -43,7 +43,7 @@ example:
 All settings with their meaning: configs/schema.json. All modes and options: easymft --help.
 """
 
-_TRAINED = "model.weights=runs/amazon_finetune"
+_TRAINED = "output_folder=runs/amazon/finetune"
 
 
 class _ModeText(NamedTuple):
@@ -84,22 +84,22 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "easymft --mode finetune --config my.json --set model.weights=runs/my_mft --set 'train.domains=[\"books\"]'",
     ),
     "evaluate": _ModeText(
-        "output_folder, data.test_files, data.columns.label, model.weights (the folder of a run)",
-        "data, model, evaluation, runtime",
+        "output_folder (that of a finished run), data.test_files, data.columns.label",
+        "data, evaluation, runtime",
         "evaluation.batch_size, metrics_file",
         "evaluation.metrics_file, by default output_folder/metrics.json; a table on the screen",
         f"easymft --mode evaluate --config my.json --set {_TRAINED}",
     ),
     "predict": _ModeText(
-        "output_folder, prediction.input_files, model.weights (the folder of a run); no labels",
-        "data (columns and format), model, prediction, runtime",
+        "output_folder (that of a finished run), prediction.input_files; no labels",
+        "data (columns and format), prediction, runtime",
         "prediction.output_file (.tsv or .jsonl), batch_size, chunk_size",
         "prediction.output_file: your own columns, the label, its probabilities; in input order",
         "easymft --mode predict --config my.json --set 'prediction.input_files=[\"new.tsv\"]'",
     ),
     "export": _ModeText(
-        "output_folder, model.weights (the folder of a run)",
-        "data (max_sequence_length), model, export",
+        "output_folder (that of a finished run)",
+        "export",
         "export.folder, version, embeddings_signature",
         "export.folder/<version>, by default output_folder/saved_model/1: a SavedModel with its label map",
         f"easymft --mode export --config my.json --set {_TRAINED}",

@@ -15,6 +15,7 @@ from easymft.data.label_map import LabelMap
 from easymft.data.reading import read_examples
 from easymft.data.token_dataset import TokenDataset
 from easymft.data.vocabulary import Vocabulary
+from easymft.errors import DataError
 from easymft.evaluation.metrics import DomainMetrics
 from easymft.evaluation.plots import draw_confusion_matrix, save_figure
 from easymft.evaluation.reports import metrics_table, print_table, write_metrics
@@ -95,6 +96,11 @@ def _evaluate(app: Application, run: TrainedRun, split: str) -> dict:
         classifier, _ = load_classifier(app, run, part)
         inference = BatchInference(classifier, ["logits"], app.strategy)
         measure(app, inference, tokens, rows[: app.config.evaluation.batch_size] if app.dry_run else rows, metrics)
+    if left_out == tokens.num_examples:
+        raise DataError(
+            f"data.{split}_files: no row is of a domain that the run in {app.folder.path} has a model for, "
+            f"expected some of {', '.join(run.parts)}"
+        )
     if left_out:
         Console().print(f"{left_out} rows are of domains that this run has no model for; they are not evaluated")
     return metrics.result()

@@ -53,6 +53,8 @@ def open_run(app: Application) -> TrainedRun:
         raise ConfigError(
             f"application: {app.folder.path} is a run of {saved.application}, received {config.application}"
         )
+    maps = Maps(*load_maps(app.folder.path / "maps.json"))
+    saved.data.labels = list(maps.labels.names)  # known, even where the run's config left them to the train files
     for name in _FROM_THE_RUN:
         ours, theirs = getattr(config.data, name), getattr(saved.data, name)
         given = name in _MAY_BE_REPEATED and name in config.data.model_fields_set
@@ -60,7 +62,6 @@ def open_run(app: Application) -> TrainedRun:
             raise ConfigError(f"data.{name}: the run in {app.folder.path} has {theirs!r}, received {ours!r}")
         setattr(config.data, name, theirs)
     config.model = saved.model
-    maps = Maps(*load_maps(app.folder.path / "maps.json"))
     return TrainedRun(app.folder.path, config, maps, app.folder.status()["models"])
 
 

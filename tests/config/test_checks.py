@@ -54,7 +54,7 @@ def test_nothing_wrong():
         ({"data": {"labels": ["a"]}}, ["data.labels: expected at least 2 names, or null"]),
         ({"data": {"labels": ["a", ""]}}, ["data.labels: expected names, none of them empty"]),
         ({"data": {"domains": ["a"]}}, ["data.domains: expected null where data.columns.domain is null"]),
-        ({"model": {}}, ["model.weights: expected a name or folder"]),
+        ({"model": {"weights": ""}}, ["model.weights: expected a name or folder"]),
         ({"model": {"weights": "w", "encoder": SHAPE}}, ["model.encoder: expected null unless"]),
         (
             {"model": {"initialization": "random"}},
@@ -105,10 +105,10 @@ def test_full_config_does_for_every_mode(mode):
         ("meta_tune", {"train": {"early_stopping_patience": 1}}, ["data.dev_files"]),
         ("finetune", {"data": {}}, ["data.train_files", "data.columns.label"]),
         ("evaluate", {"data": {}}, ["data.test_files", "data.columns.label"]),
-        ("predict", {"prediction": {}, "model": {}}, ["prediction.input_files", "model.weights"]),
-        ("export", {"model": {}}, ["model.weights"]),
-        ("export", {"model": {**RANDOM, "weights": "w"}}, ["model.initialization"]),
+        ("predict", {"prediction": {}, "model": {}}, ["prediction.input_files"]),
+        ("finetune", {"model": {}}, ["model.weights"]),
         ("convert", {"model": {}}, ["model.weights"]),
+        ("convert", {"model": {**RANDOM, "weights": "w"}}, ["model.initialization"]),
     ],
 )
 def test_what_a_mode_lacks(mode, sections, paths):
