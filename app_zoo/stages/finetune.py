@@ -1,5 +1,7 @@
 """--mode finetune: plain fine-tuning of each domain, or of the union, from any weights."""
 
+import gc
+
 import numpy as np
 import tf_keras
 from rich.console import Console
@@ -80,6 +82,7 @@ def _finetune_part(
     if domain:
         Console().rule(f"domain {domain}")
     folder.mkdir(exist_ok=True, parents=True)
+    gc.collect()  # the model of the domain before, which holds cycles
     # Each model starts from the same weights and random numbers, whichever others are made, or were before a restart.
     tf_keras.utils.set_random_seed(app.config.runtime.seed)
     pretrained = load_weights(app)

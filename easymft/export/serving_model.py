@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.errors import ExportError
+from easymft.mft.domain_corruption import pool_layer
 from easymft.modeling.classifier import TextClassifier
 
 Features = dict[str, tf.Tensor]
@@ -72,8 +73,7 @@ class ServingModel:
         if self.embedding == "pooled":
             return {"embedding": tf.cast(outputs["pooled_output"], tf.float32)}
         states = tf.cast(outputs["sequence_output"], tf.float32)
-        mask = tf.cast(features["input_mask"], tf.float32)
-        return {"embedding": tf.einsum("ntd,nt->nd", states, mask) / tf.reduce_sum(mask, axis=1, keepdims=True)}
+        return {"embedding": pool_layer(states, features["input_mask"], "real_tokens")}
 
     def trace(self) -> dict[str, Any]:
         """Traces the signatures.

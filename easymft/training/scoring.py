@@ -12,6 +12,7 @@ from rich.progress import track
 from easymft.config.schema import TypicalityConfig
 from easymft.data.batching import BatchPlan, make_dataset
 from easymft.data.token_dataset import TokenDataset
+from easymft.mft.domain_corruption import pool_layer
 from easymft.mft.typicality import EmbeddingTransform, PrototypeAccumulator, compute_typicality
 from easymft.training.inference import BatchInference
 
@@ -57,9 +58,7 @@ class TypicalityEmbedder(tf_keras.Model):
         if self.embedding == "pooled":
             return {"embedding": tf.cast(outputs["pooled_output"], tf.float32)}
         states = tf.cast(outputs["sequence_output"], tf.float32)
-        mask = tf.cast(features["input_mask"], tf.float32)
-        mean = tf.einsum("ntd,nt->nd", states, mask) / tf.reduce_sum(mask, axis=1, keepdims=True)
-        return {"embedding": mean}
+        return {"embedding": pool_layer(states, features["input_mask"], "real_tokens")}
 
 
 def weights_fingerprint(encoder: tf_keras.layers.Layer) -> str:
