@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -88,9 +89,14 @@ def _run(arguments: _Arguments) -> int:
         sys.stdout.write(dump_config(config))
         return 0
     _prepare_environment(config.runtime.precision)
+    warnings.showwarning = _show_warning
     application = resolve_application(config.application)(config)
     application.run(arguments.mode, dry_run=arguments.dry_run)
     return 0
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"easymft: warning: {message}", file=sys.stderr)
 
 
 def _prepare_environment(precision: str) -> None:

@@ -66,10 +66,15 @@ def _what_counts(config: dict[str, Any]) -> dict[str, Any]:
         if free is None:
             continue
         if isinstance(values, dict):
-            flat |= {f"{section}.{key}": value for key, value in values.items() if key not in free}
-        else:
-            flat[section] = values
+            values = {key: value for key, value in values.items() if key not in free}
+        flat |= _flatten(section, values)
     return flat
+
+
+def _flatten(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {name: value}
+    return {path: leaf for key, inner in value.items() for path, leaf in _flatten(f"{name}.{key}", inner).items()}
 
 
 class RunFolder:

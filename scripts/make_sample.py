@@ -4,9 +4,9 @@ Usage:
     python scripts/make_sample.py            writes configs/sample/train.tsv, dev.tsv and test.tsv anew
     python scripts/make_sample.py --check    only says whether they are current (exit code 1 if not)
 
-All wording is in scripts/sample_wording.toml. Two in five texts carry a concession or a negation, in which the clause that
-decides the label stands beside one of the other polarity; the last of the clauses about
-each aspect is kept from the training file, so that the dev and test files also ask for wording that no training text holds.
+All wording is in scripts/sample_wording.toml. Three in ten texts carry a concession or a negation, in which the clause
+that decides the label stands beside one of the other polarity. The last of the clauses about each aspect is kept from
+the training file, so that the dev and test files also ask for wording that no training text holds.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SEED = 20
 DEV_ROWS, TEST_ROWS = 40, 160  # of each domain; the wording file says how many rows a domain has to train on
 LABELS = {"positive": ("good", "bad"), "negative": ("bad", "good")}  # label -> its polarity, the other polarity
 # How often each kind of pattern is used, of 10 texts.
-_KINDS = ("plain",) * 6 + ("concession",) * 3 + ("negation",)
+_KINDS = ("plain",) * 7 + ("concession",) * 2 + ("negation",)
 _HELD_OUT = -1  # the last of the clauses about an aspect is not used in the training file
 
 Row = tuple[str, str, str]

@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         texts["text_pair"] = tf.constant([options.text_pair])
     outputs = model.signatures["serving_default"](**texts)
     shares = zip(labels, outputs["probabilities"][0].numpy(), strict=True)
-    print(f'"{options.text}"')
-    print(f"  -> {outputs['label'][0].numpy().decode()}  ({', '.join(f'{label} {share:.3f}' for label, share in shares)})")
+    probabilities = ", ".join(f"{label} {share:.3f}" for label, share in shares)
+    print(f'"{options.text}"\n  -> {outputs["label"][0].numpy().decode()} ({probabilities})')
     return 0
 
 

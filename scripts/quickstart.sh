@@ -77,10 +77,12 @@ echo "The SavedModel in $runs/saved_model/1 says:"
 grep -A1 -F "\"$sentence\"" "$runs/logs/predict.log"
 cat <<END
 
-Next, from $root:
-  source $environment/bin/activate
-  tensorboard --logdir $runs             and open http://localhost:6006: losses, domain loss by layer, typicality, projector
-  easymft --mode predict --config $sample/predict.json      labels and probabilities for a file
-  easymft --mode typicality --config $sample/typicality.json   the most and least typical texts, as a page and a picture
-  easymft --help                          for your own data: copy $sample/*.json and change data, model and output_folder
+To look inside: losses, domain loss by layer, typicality, a projector of prototypes and texts
+  $environment/bin/tensorboard --logdir $root/$runs     and open http://localhost:6006
+
+Next, in $root after: source $environment/bin/activate
+  easymft --mode predict --config $sample/predict.json         labels and probabilities for a file
+  easymft --mode typicality --config $sample/typicality.json   the most and the least typical texts
+  easymft --help                                                    for your own data: copy $sample/*.json,
+                                                                    change data, model and output_folder
 END

@@ -1,12 +1,13 @@
 """Puts the test accuracy of several runs side by side, domain by domain.
 
-Usage: python scripts/quickstart_report.py --output runs/sample/comparison.md "plain=runs/a/metrics.json" "MFT=runs/b/metrics.json"
+Usage: python scripts/quickstart_report.py --output comparison.md "plain=runs/a/metrics.json" "MFT=runs/b/metrics.json"
 """
 
 import argparse
 import json
 import math
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from typing import Any
 from easymft.evaluation.files import replacing
 from easymft.evaluation.reports import comparison_markdown, comparison_table, print_table
 
-_NOTE = """\
-Both columns: the same rows, epochs, batch size, learning rate and seed of fine-tuning for each domain. "{second}" started from
-weights that had taken additional steps on the rows of all domains. What the typicality weights and the domain corruption
-add to those steps alone, only the control `two_stage` tells (ordinary training on all domains, then the same
-fine-tuning); it is no part of this quickstart. {better}
-One seed, {count} test rows a domain: a difference under about {noise:.0f} points in one row is within noise."""
+_NOTE = (
+    'Here "{second}" is above "{first}" in {won} of {domains} domains and below in {lost}. One seed, {count} test rows '
+    "a domain: a difference of less than about {noise:.0f} points in one row is within noise.",
+    'Fine-tuning took the same rows, epochs, batch size, learning rate and seed in both columns, but "{second}" '
+    "started from weights that had taken additional steps on the rows of all domains. How much of a gain is due to "
+    "typicality and domain corruption, and how much to those steps alone, the control two_stage tells (ordinary "
+    "training on all domains, then the same fine-tuning); it is no part of this quickstart.",
+)
+_WIDTH = 100
 
 
 def read_test_metrics(file: Path) -> dict[str, Any]:
@@ -45,8 +49,9 @@ def describe(results: Mapping[str, Mapping[str, Any]]) -> str:
     share = ours["domain_average"]["accuracy"]
     # Two standard errors of one accuracy; that of a difference on the same rows is of the same size.
     noise = 200 * math.sqrt(max(share * (1 - share), 0.01) / count)
-    better = f'Here "{second}" is above "{first}" in {won} of {len(pairs)} domains and below in {lost}.'
-    return _NOTE.format(second=second, better=better, count=count, noise=noise)
+    values = {"first": first, "second": second, "won": won, "lost": lost, "domains": len(pairs)}
+    paragraphs = (paragraph.format(**values, count=count, noise=noise) for paragraph in _NOTE)
+    return "\n".join(textwrap.fill(paragraph, _WIDTH) for paragraph in paragraphs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs=2, metavar="NAME=METRICS_FILE")
     options = parser.parse_args(arguments)
     try:
-        results = {name: read_test_metrics(Path(file)) for name, _, file in (run.partition("=") for run in options.runs)}
+        named_files = (run.partition("=")[::2] for run in options.runs)
+        results = {name: read_test_metrics(Path(file)) for name, file in named_files}
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

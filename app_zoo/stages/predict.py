@@ -83,6 +83,9 @@ class Predictor:
         self._length = app.config.data.max_sequence_length if app.config.data.padding == "max_length" else None
         self._num_labels = len(trained.maps.labels.names)
         self._preprocessor: TextPreprocessor = load_preprocessor(trained)
+        names = ["text", "text_pair"] if app.pair else ["text"]
+        signature = dict.fromkeys(names, tf.TensorSpec([None], tf.string)) | {"index": tf.TensorSpec([None], tf.int64)}
+        self._tokenise = tf.function(self._tokenised, input_signature=[signature])  # traced once, not for every chunk
         self._models = {
             part: BatchInference(load_classifier(app, trained, part)[0], ["logits"], app.strategy)
             for part in trained.parts
@@ -110,6 +113,10 @@ class Predictor:
         domains = np.array(batch.domain)
         return {part: rows for part in self._models if len(rows := np.flatnonzero(domains == part))}
 
+    def _tokenised(self, part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features = self._preprocessor(part["text"], part.get("text_pair"), self._length)
+        return features | {"index": part["index"]}
+
     def _dataset(self, batch: ExampleBatch, rows: np.ndarray) -> tf.data.Dataset:
         """Batches of token ids; texts of like length together, since a batch is padded to its longest."""
         lengths = [len(batch.text[row]) + len(batch.text_pair[row] if batch.text_pair else "") for row in rows]
@@ -117,10 +124,5 @@ class Predictor:
         texts = {"text": [batch.text[row] for row in rows], "index": rows.astype(np.int64)}
         if batch.text_pair:
             texts["text_pair"] = [batch.text_pair[row] for row in rows]
-
-        def tokenise(part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            features = self._preprocessor(part["text"], part.get("text_pair"), self._length)
-            return features | {"index": part["index"]}
-
         dataset = tf.data.Dataset.from_tensor_slices(texts).batch(self._batch_size)
-        return dataset.map(tokenise, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        return dataset.map(self._tokenise, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

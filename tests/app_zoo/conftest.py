@@ -53,7 +53,7 @@ class Project:
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / "tiny"
         if not weights.exists():
-            copy_weights(weights, blocks=3 if pair else 1)
+            copy_weights(weights, blocks=1)
         for name, count in (("train", 48), ("dev", 12), ("test", 18)):
             self.write_rows(f"{name}.tsv", self.make_rows(count, seed=count))
         columns = {"text": "text", "domain": "domain", "label": "label"} | ({"text_pair": "text_pair"} if pair else {})
@@ -159,15 +159,20 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A project with the runs typicality, mft (from its scores) and domains (from mft); only to be read, or copied."""
+    """A project with the runs typicality, mft (from its scores) and domains (from mft); only to be read, or copied.
+
+    Its `commands` are the words after which each run came to be.
+    """
     project = Project(tmp_path_factory.mktemp("trained"))
     scored = f'data.train_files=["{project.folder}/typicality/scored.tsv"]'
-    for name, mode, *overrides in (
-        ("typicality", "typicality"),
-        ("mft", "meta_tune", scored, "data.columns.typicality=typicality", "train.epochs=2"),
-        ("domains", "finetune", f"model.weights={project.folder}/mft", "model.head=transfer", "data.test_files=[]", "data.dev_files=[]"),
-    ):
-        project.said[name] = project.succeed(mode, f"output_folder={project.folder / name}", *overrides)
+    unmeasured = ("data.dev_files=[]", "data.test_files=[]")
+    project.commands = {
+        "typicality": ("typicality",),
+        "mft": ("meta_tune", scored, "data.columns.typicality=typicality", "train.epochs=2", unmeasured[1]),
+        "domains": ("finetune", f"model.weights={project.folder}/mft", "model.head=transfer", *unmeasured),
+    }
+    for name, words in project.commands.items():
+        project.said[name] = project.succeed(*words, f"output_folder={project.folder / name}")
     project.set("output_folder", str(project.folder / "domains"))
     return project
 

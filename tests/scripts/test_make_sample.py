@@ -43,7 +43,7 @@ def test_labels_are_balanced_and_domains_are_not(sample):
         assert len(counts) == 10
         assert all(counts[domain, "positive"] == counts[domain, "negative"] for domain, _ in counts)
     sizes = Counter(domain for _, domain, _ in sample["train"]).values()
-    assert min(sizes) >= 40 and max(sizes) >= 2 * min(sizes)
+    assert min(sizes) >= 50 and max(sizes) >= 1.5 * min(sizes)
 
 
 def test_every_place_of_a_pattern_is_filled_and_sentences_begin_and_end_well(sample):

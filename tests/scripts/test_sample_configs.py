@@ -23,6 +23,7 @@ def test_config_loads_for_the_mode_of_its_command(file):
 
 
 def test_both_fine_tunings_differ_in_their_start_only():
-    plain, from_mft = (load_config(str(ROOT / f"configs/sample/{name}.json"), []) for name in ("finetune", "finetune_from_mft"))
+    names = ("finetune", "finetune_from_mft")
+    plain, from_mft = (load_config(str(ROOT / f"configs/sample/{name}.json"), []) for name in names)
     assert from_mft.model.weights == "runs/sample/meta_tune"
     assert plain.train == from_mft.train and plain.data == from_mft.data and plain.runtime == from_mft.runtime

@@ -1,0 +1,299 @@
+"""Every mode on a small project, one after the other, and what a user relies on around them."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from easymft.training.callbacks import SaveState
+
+IS_KILLED = """
+import os, signal, sys
+from app_zoo.main import main
+from easymft.training.callbacks import SaveState
+
+on_train_batch_end = SaveState.on_train_batch_end
+
+def end_and_die(self, batch, logs=None):
+    on_train_batch_end(self, batch, logs)
+    if int(self.model.optimizer.iterations) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+SaveState.on_train_batch_end = end_and_die
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def mean_loss_and_accuracy(rows):
+    losses = [-math.log(float(row[f"probability_{row['label']}"])) for row in rows]
+    return np.mean(losses), np.mean([row["label"] == row["predicted_label"] for row in rows])
+
+
+def test_validate(project):
+    out = project.succeed("validate")
+    assert "train: 48 rows" in out and "No warnings." in out
+    report = json.loads((project.folder / "run/validation.json").read_text())
+    assert report["splits"][0]["counts"]["dvd"] == {"neg": 8, "pos": 8}
+    assert report["splits"][2]["tokens"]["longest"] > 0
+    assert list(project.snapshot("run")) == ["run/validation.json"]
+
+
+def test_scored_file(trained):
+    rows, scored = trained.read_rows("train.tsv"), trained.read_rows("typicality/scored.tsv")
+    typicality = [row.pop("typicality") for row in scored]
+    assert scored == rows
+    assert all(np.float32(text) == np.float32(float(text)) and 0 < float(text) <= 1 for text in typicality)
+    assert len(set(typicality)) > 40
+    for name in ("typicality.md", "typicality.png", "prototypes.npz"):
+        assert (trained.folder / "typicality" / name).stat().st_size > 0
+    assert "scored file: @/typicality/scored.tsv" in trained.said["typicality"]
+
+
+def test_a_scored_file_trains_as_the_scores_themselves(trained, tmp_path):
+    """Rounded to float32 texts and read back, the scores are the very same; so is the trained model."""
+    mode, _, _, *words = trained.commands["mft"]
+    trained.succeed(mode, *words, f"output_folder={tmp_path}/run")
+    assert not (trained.folder / "mft/typicality").exists()
+    assert (tmp_path / "run/typicality/typicality.md").exists()
+    ours, theirs = (load_file(run / "best/model.safetensors") for run in (tmp_path / "run", trained.folder / "mft"))
+    untrained = load_file(trained.folder / "tiny/model.safetensors")["encoder.layer.0.output.dense.weight"]
+    for name, value in theirs.items():
+        np.testing.assert_array_equal(ours[name], value)
+    assert not np.array_equal(theirs["bert.encoder.layer.0.output.dense.weight"], untrained)
+
+
+def test_meta_tune_leaves_a_run(trained):
+    run = trained.folder / "mft"
+    maps = json.loads((run / "maps.json").read_text())
+    assert maps == {"labels": ["neg", "pos"], "domains": ["book", "dvd", "phone"]}
+    extra = load_file(run / "best/mft.safetensors")
+    assert extra["mft.domain_embedding"].shape == (3, 32)
+    status = json.loads((run / "run.json").read_text())
+    assert status["finished"] and [entry["step"] for entry in status["training"]["history"]] == [6, 12]
+    metrics = json.loads((run / "metrics.json").read_text())["dev"]
+    assert metrics["overall"]["accuracy"] == pytest.approx(status["training"]["best"]["value"])
+    assert list(run.glob("tensorboard/events*")) and not (run / "resume").exists()
+
+
+def test_finetune_makes_a_model_for_each_domain(trained):
+    heads = [load_file(trained.folder / f"domains/{domain}/best/model.safetensors") for domain in ("book", "dvd")]
+    assert not np.array_equal(heads[0]["classifier.weight"], heads[1]["classifier.weight"])
+    assert json.loads((trained.folder / "domains/run.json").read_text())["models"] == ["book", "dvd", "phone"]
+
+
+def test_a_listed_domain_and_a_restarted_run_give_the_same_model(trained, tmp_path):
+    """What is trained before it in the same process changes nothing."""
+    project = trained.copy(tmp_path / "project")
+    mode, weights, *words = trained.commands["domains"]
+    project.succeed(mode, weights, *words, f"output_folder={tmp_path}/listed", 'train.domains=["dvd"]')
+    assert sorted(path.name for path in (tmp_path / "listed").iterdir() if (path / "best").is_dir()) == ["dvd"]
+    expected = (project.folder / "domains/dvd/best/model.safetensors").read_bytes()
+    assert (tmp_path / "listed/dvd/best/model.safetensors").read_bytes() == expected
+
+    before = project.snapshot("domains")
+    shutil.rmtree(project.folder / "domains/dvd")
+    status = json.loads((project.folder / "domains/run.json").read_text())
+    project.write("domains/run.json", json.dumps(status | {"finished": False}))
+    config = (project.folder / "domains/config.json").read_text().replace(str(trained.folder), str(project.folder))
+    project.write("domains/config.json", config)
+    project.succeed(mode, weights.replace(str(trained.folder), str(project.folder)), *words)
+    after = project.snapshot("domains")
+    for part in ("book/", "phone/", "dvd/best", "dvd/last"):
+        names = [name for name in before if name.startswith(f"domains/{part}")]
+        assert names and [before[name] for name in names] == [after.get(name) for name in names], part
+
+
+@pytest.mark.parametrize("settings", [["train.domains=union"], ["data.columns.domain=null", "data.domains=null"]])
+def test_finetune_on_all_rows(project, settings):
+    out = project.succeed("finetune", *settings, "data.dev_files=[]", "train.max_steps=2")
+    assert json.loads((project.folder / "run/run.json").read_text())["models"] == [""]
+    metrics = json.loads((project.folder / "run/metrics.json").read_text())["test"]
+    assert metrics["overall"]["count"] == 18 and "18" in out
+    assert list(metrics["by_domain"]) == (["book", "dvd", "phone"] if "union" in settings[0] else [""])
+
+
+def test_a_single_model_is_evaluated_on_new_domains(trained, tmp_path):
+    test_file = trained.write_rows("garden.tsv", trained.make_rows(10, domains=("garden", "book")))
+    words = (f'data.test_files=["{test_file}"]', f"evaluation.metrics_file={tmp_path}/metrics.json")
+    trained.succeed("evaluate", f"output_folder={trained.folder}/mft", *words)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["test"]
+    counts = {domain: found["count"] for domain, found in metrics["by_domain"].items()}
+    assert counts == {"book": 5, "dvd": 0, "garden": 5, "phone": 0}
+
+
+def test_evaluate_and_predict_agree(trained, tmp_path):
+    project = trained.copy(tmp_path / "project")
+    rows = [[str(number), *row, "kept as it is"] for number, row in enumerate(project.make_rows(18, seed=18))]
+    project.write_rows("test.tsv", rows, ["number", "text", "domain", "label", "note"])
+    out = project.succeed("evaluate")
+    assert "test files" in out and "metrics: @/domains/metrics.json" in out
+    metrics = json.loads((project.folder / "domains/metrics.json").read_text())["test"]
+
+    project.succeed("predict", "prediction.chunk_size=4", "prediction.batch_size=3")
+    found = project.read_rows("domains/predictions.tsv")
+    assert [list(row.values())[:5] for row in found] == rows
+    assert list(found[0])[5:] == ["predicted_label", "probability_neg", "probability_pos"]
+    for row in found:
+        shares = {label: float(row[f"probability_{label}"]) for label in ("neg", "pos")}
+        assert sum(shares.values()) == pytest.approx(1.0, abs=1e-6)
+        assert row["predicted_label"] == max(shares, key=shares.get)
+    for domain, theirs in [("dvd", metrics["by_domain"]["dvd"]), ("", metrics["overall"])]:
+        some = [row for row in found if domain in ("", row["domain"])]
+        loss, accuracy = mean_loss_and_accuracy(some)
+        assert (len(some), accuracy) == (theirs["count"], pytest.approx(theirs["accuracy"]))
+        assert loss == pytest.approx(theirs["loss"], abs=1e-5)
+    matrix = np.zeros([2, 2], int)
+    for row in found:
+        matrix[("neg", "pos").index(row["label"]), ("neg", "pos").index(row["predicted_label"])] += 1
+    assert metrics["overall"]["confusion_matrix"] == matrix.tolist()
+
+
+def test_predictions_do_not_depend_on_how_they_are_made(trained, tmp_path):
+    run = f"output_folder={trained.folder}/mft"
+    for name, *settings in (
+        ("whole.tsv",),
+        ("lines.jsonl", "prediction.chunk_size=5", "prediction.batch_size=2"),
+        ("mirrored.tsv", "prediction.chunk_size=7", "runtime.strategy=mirrored", "runtime.logical_cpus=2"),
+    ):
+        trained.succeed("predict", run, f"prediction.output_file={tmp_path}/{name}", *settings)
+    whole = trained.read_rows(tmp_path / "whole.tsv")
+    lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    for other in (lines, trained.read_rows(tmp_path / "mirrored.tsv")):
+        assert [list(row) for row in other] == [list(row) for row in whole]
+        for name in ("text", "domain", "label", "predicted_label"):
+            assert [row[name] for row in other] == [row[name] for row in whole]
+        shares = [[float(row["probability_pos"]) for row in rows] for rows in (whole, other)]
+        np.testing.assert_allclose(*shares, atol=1e-6)
+    assert len({row["probability_pos"] for row in whole}) > 10
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lines.jsonl", "mirrored.tsv", "whole.tsv"]
+
+
+def test_pairs(trained_pair, tmp_path):
+    assert (trained_pair.folder / "mft/typicality/prototypes.npz").exists()
+    trained_pair.succeed("evaluate", f"evaluation.metrics_file={tmp_path}/metrics.json")
+    trained_pair.succeed("predict", f"prediction.output_file={tmp_path}/new/pairs.tsv", "prediction.chunk_size=4")
+    found = trained_pair.read_rows(tmp_path / "new/pairs.tsv")
+    assert [list(row.values())[:4] for row in found] == trained_pair.make_rows(18, seed=18)
+    overall = json.loads((tmp_path / "metrics.json").read_text())["test"]["overall"]
+    loss, accuracy = mean_loss_and_accuracy(found)
+    assert accuracy == pytest.approx(overall["accuracy"]) and loss == pytest.approx(overall["loss"], abs=1e-5)
+    swapped = [[second, first, *rest] for first, second, *rest in trained_pair.make_rows(18, seed=18)]
+    trained_pair.write_rows("swapped.tsv", swapped)
+    swapped_files = f'prediction.input_files=["{trained_pair.folder}/swapped.tsv"]'
+    trained_pair.succeed("predict", swapped_files, f"prediction.output_file={tmp_path}/s.tsv")
+    other = trained_pair.read_rows(tmp_path / "s.tsv")
+    assert [row["probability_pos"] for row in other] != [row["probability_pos"] for row in found]
+
+
+@pytest.mark.parametrize("mode", ["validate", "typicality", "meta_tune", "finetune", "convert"])
+def test_a_dry_run_leaves_nothing_behind(project, mode, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    project.words(mode)
+    before = project.snapshot()
+    out = project.succeed(mode, dry_run=True)
+    assert out.endswith(f"dry run of --mode {mode}: everything loads and one batch runs\n")
+    assert project.snapshot() == before and not list((tmp_path / "scratch").glob("easymft*"))
+
+
+@pytest.mark.parametrize("mode", ["evaluate", "predict", "export"])
+def test_a_dry_run_on_a_run_changes_nothing(trained, mode, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    run = f"output_folder={trained.folder}/mft"
+    before = trained.snapshot("mft")
+    out = trained.succeed(mode, run, dry_run=True)
+    assert out.endswith(f"dry run of --mode {mode}: everything loads and one batch runs\n")
+    assert trained.snapshot("mft") == before and not list(tmp_path.glob("easymft*"))
+
+
+@pytest.mark.parametrize("run", ["typicality", "mft", "domains"])
+def test_a_finished_run_is_left_alone(trained, run):
+    before = trained.snapshot(run)
+    assert trained.succeed(*trained.commands[run], f"output_folder={trained.folder / run}") == (
+        f"already finished: @/{run}\n"
+    )
+    assert trained.snapshot(run) == before
+
+
+def test_overwrite_keeps_the_old_run(trained, tmp_path):
+    project = trained.copy(tmp_path / "project")
+    project.set("output_folder", f"{project.folder}/typicality")
+    before = project.snapshot("typicality")
+    words = ("typicality", "mft.typicality.alpha=0.9", f'data.train_files=["{trained.folder}/train.tsv"]')
+    words += (f"model.weights={trained.folder}/tiny", f'data.dev_files=["{trained.folder}/dev.tsv"]')
+    assert "holds another run (mft.typicality.alpha: 0.5 there, 0.9 here);" in project.fail(*words)
+    project.succeed(*words, "runtime.overwrite=true")
+    kept = project.snapshot("typicality.old")
+    assert {name.replace("typicality.old/", "typicality/", 1): digest for name, digest in kept.items()} == before
+    assert project.snapshot("typicality")["typicality/scored.tsv"] != before["typicality/scored.tsv"]
+    before = project.snapshot()
+    message = project.fail(*words, "runtime.overwrite=true")
+    assert message.startswith("output_folder: @/typicality.old is in the way of keeping the run")
+    assert project.snapshot() == before
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch):
+    """Killed after step 5 of 12, when the state of step 4 was kept; interrupted after 9; then finished."""
+    mode, *words = trained.commands["mft"]
+    words += [f"output_folder={tmp_path}/run", "train.checkpoint_every_steps=4"]
+    command = [sys.executable, "-c", IS_KILLED, *trained.words(mode, *words)]
+    killed = subprocess.run(command, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert json.loads((tmp_path / "run/run.json").read_text()) == {"mode": "meta_tune", "finished": False}
+
+    def interrupt(callback, batch, logs=None):
+        if int(callback.model.optimizer.iterations) == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SaveState, "on_train_batch_end", interrupt)
+        interrupted = trained.run(mode, *words)
+    assert "resuming after step 4 of 12" in interrupted.out
+    assert interrupted.code == 130 and interrupted.err.startswith("easymft: interrupted; the same command goes on")
+    assert "resuming after step 9 of 12" in trained.succeed(mode, *words)
+    runs = (tmp_path / "run", trained.folder / "mft")
+    for name in ("best/model.safetensors", "last/model.safetensors", "best/mft.safetensors"):
+        ours, theirs = (load_file(run / name) for run in runs)
+        for key, value in theirs.items():
+            np.testing.assert_array_equal(ours[key], value, err_msg=key)
+    record, unbroken = (json.loads((run / "run.json").read_text())["training"] for run in runs)
+    assert record["history"] == unbroken["history"] and record["steps"] == 12
+    assert not (tmp_path / "run/resume").exists()
+
+
+def test_easytransfer(project):
+    """Its scores have 5 decimals, read back, and steer a run whose epochs are one stream of whole batches."""
+    preset = ("mft.preset=easytransfer", "data.dev_files=[]", "data.test_files=[]")
+    scored = f"{project.folder}/typicality/scored.tsv"
+    project.succeed("typicality", *preset, f"output_folder={project.folder}/typicality")
+    rows = project.read_rows("typicality/scored.tsv")
+    assert [list(row.values())[:3] for row in rows] == project.make_rows(48, seed=48)
+    texts = [row["typicality"] for row in rows]
+    assert all(len(text.partition(".")[2]) <= 5 and float(text) > 0 for text in texts)
+    assert max(len(text.partition(".")[2]) for text in texts) == 5
+    words = (f'data.train_files=["{scored}"]', "data.columns.typicality=typicality", "train.global_batch_size=20")
+    project.succeed("meta_tune", *preset, *words)
+    record = json.loads((project.folder / "run/run.json").read_text())["training"]
+    assert record["steps"] == int(48 * 1 / 20) + 1
+    config = json.loads((project.folder / "run/config.json").read_text())
+    assert config["data"]["padding"] == "max_length" and config["mft"]["domain_classifier"] == "shared"
+    assert load_file(project.folder / "run/best/mft.safetensors")["mft.domain_classifier.kernel"].shape[-1] == 3
+
+
+def test_scores_do_not_depend_on_the_devices(trained, tmp_path):
+    """17 examples a step on 2 replicas: unequal parts, and a last batch of 14."""
+    words = ("runtime.strategy=mirrored", "runtime.logical_cpus=2", "mft.typicality.batch_size=17")
+    trained.succeed("typicality", *words, f"output_folder={tmp_path}/run")
+    scores = [
+        [float(row["typicality"]) for row in trained.read_rows(folder / "scored.tsv")]
+        for folder in (tmp_path / "run", trained.folder / "typicality")
+    ]
+    np.testing.assert_allclose(*scores, rtol=0, atol=1e-6)
