@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from app_zoo.registry import MODES
 from app_zoo.run_folder import RunFolder
 from easymft.config.schema import ExperimentConfig
 from easymft.data.bad_rows import SkippedRows
@@ -46,7 +47,7 @@ class Application:
         Raises:
             EasyMFTError: The user has something to mend.
         """
-        stage = importlib.import_module(f"app_zoo.stages.{mode}")
+        stage = importlib.import_module(f"app_zoo.stages.{MODES[mode].stage}")
         self.dry_run = dry_run
         if not dry_run:
             stage.run(self)

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"easymft: error: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("easymft: interrupted; the same command goes on from the last saved state", file=sys.stderr)
+        print("easymft: interrupted; the same command goes on (training: from the last saved state)", file=sys.stderr)
         return 130
 
 

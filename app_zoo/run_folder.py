@@ -15,6 +15,9 @@ from easymft.evaluation.files import replacing
 _CONFIG, _STATUS = "config.json", "run.json"
 # Written while the inputs are still being checked.
 _BEFORE_THE_RUN = re.compile(r"cache|(\.part\.)?validation\.json|\.?skipped_rows_.*|\.part\.(run|config)\.json")
+# Names in a run's folder that no domain's model may take.
+_RESERVED = ("best", "last", "resume", "cache", "tensorboard", "typicality", "saved_model", "converted", "config.json")
+_RESERVED += ("run.json", "maps.json", "metrics.json", "training.json", "validation.json", "confusion_matrix.png")
 # These say how to run or to describe, not what is computed: a run may be resumed with others.
 _FREE_SETTINGS = {
     "about": None,
@@ -56,7 +59,9 @@ def check_writable(setting: str, path: str | Path) -> None:
 def part_folder(run: Path, domain: str) -> Path:
     """Where a run keeps the model of a domain ("": its only model); the name is escaped so that any can be a folder."""
     escaped = quote(domain, safe=" ")
-    return run / (escaped.replace(".", "%2E") if escaped in (".", "..") else escaped)
+    if escaped.startswith(".") or escaped in _RESERVED:
+        escaped = f"%{ord(escaped[0]):02X}{escaped[1:]}"
+    return run / escaped
 
 
 def _what_counts(config: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +101,7 @@ class RunFolder:
         check_writable("output_folder", self.path)
         if not self._is_occupied():
             return False
-        if config.runtime.overwrite:
+        if config.runtime.overwrite and not self._goes_on(config, mode):
             self._check_old()
         else:
             self._check_same_run(config, mode)
@@ -114,16 +119,34 @@ class RunFolder:
         Raises:
             ConfigError: The folder cannot be written.
         """
-        if self._is_occupied():
-            if not config.runtime.overwrite:
+        if self.status() is not None:
+            if not config.runtime.overwrite or self._goes_on(config, mode):
                 self._write_config(config)  # as the run may have been stopped before it was written
                 return
-            self.path.rename(self._check_old())
+            self._move_away()
+        elif self._is_occupied() and config.runtime.overwrite:
+            self._move_away()
         try:
             write_json(self.path / _STATUS, {"mode": mode, "finished": False})
             self._write_config(config)
         except OSError as error:
             raise ConfigError(f"output_folder: cannot write to {self.path}: {error.strerror}") from error
+
+    def _goes_on(self, config: ExperimentConfig, mode: str) -> bool:
+        """Whether the folder holds this very run, unfinished: even with runtime.overwrite it goes on."""
+        try:
+            self._check_same_run(config, mode)
+        except ConfigError:
+            return False
+        return config.runtime.resume and not self.is_finished
+
+    def _move_away(self) -> None:
+        old = self._check_old()
+        self.path.rename(old)
+        self.path.mkdir()
+        for entry in list(old.iterdir()):  # made for the run that begins now
+            if _BEFORE_THE_RUN.fullmatch(entry.name):
+                entry.rename(self.path / entry.name)
 
     def _write_config(self, config: ExperimentConfig) -> None:
         if not (self.path / _CONFIG).exists():

@@ -59,7 +59,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "output_folder, files in data.train_files, dev_files or test_files",
         "data, model (its vocabulary)",
         "data.columns, format, header, quoting, labels, domains, bad_rows, max_sequence_length",
-        "a report on the screen; with data.bad_rows skip, skipped_rows.tsv in output_folder",
+        "a report on the screen; with data.bad_rows skip, skipped_rows_all.tsv in output_folder",
         "easymft --mode validate --config my.json --set data.bad_rows=skip",
     ),
     "typicality": _ModeText(
@@ -87,7 +87,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "output_folder (that of a finished run), data.test_files, data.columns.label",
         "data, evaluation, runtime",
         "evaluation.batch_size, metrics_file",
-        "evaluation.metrics_file, by default output_folder/metrics.json; a table on the screen",
+        "evaluation.metrics_file, by default output_folder/evaluation.json; a table on the screen",
         f"easymft --mode evaluate --config my.json --set {_TRAINED}",
     ),
     "predict": _ModeText(

@@ -40,7 +40,7 @@ def subset_train_file(config_file: Path, rows_per_cell: int, folder: Path) -> Pa
     folder.mkdir(parents=True, exist_ok=True)
     with open(target, "w", encoding="utf-8") as output:
         for file in data.train_files:
-            for line in Path(file).read_text(encoding="utf-8").splitlines(keepends=True):
+            for line in open(file, encoding="utf-8", newline="\n"):
                 fields = line.rstrip("\n").split("\t")
                 cell = fields[data.columns.domain], fields[data.columns.label]
                 taken[cell] += 1

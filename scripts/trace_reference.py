@@ -53,7 +53,8 @@ def compare(first: Path, second: Path) -> None:
 
 def read_rows(arguments: argparse.Namespace) -> list[list[str]]:
     """The chosen columns of the scored file."""
-    lines = Path(arguments.scored).read_text(encoding="utf-8").splitlines()
+    with open(arguments.scored, encoding="utf-8", newline="\n") as stream:
+        lines = [line.rstrip("\n") for line in stream]
     return [[line.split("\t")[column] for column in arguments.columns] for line in lines]
 
 

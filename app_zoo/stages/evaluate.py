@@ -24,21 +24,22 @@ from easymft.training.inference import BatchInference
 
 
 def run(app: Application) -> None:
-    """Evaluates the run in the output folder on `data.test_files`; writes metrics.json and a confusion matrix."""
+    """Evaluates the run in the output folder on `data.test_files`; writes evaluation.json and a confusion matrix."""
     trained = open_run(app)
-    check_writable("evaluation.metrics_file", metrics_file(app))
-    evaluate_splits(app, trained, splits=("test",))
+    target = Path(app.config.evaluation.metrics_file or app.folder.path / "evaluation.json")
+    check_writable("evaluation.metrics_file", target)
+    evaluate_splits(app, trained, target, splits=("test",))
 
 
 def tell_finished(app: Application) -> None:
     """Says that the training run in the output folder is finished; evaluates it if it was stopped before that."""
     print(f"already finished: {app.folder.path}", flush=True)
     if not metrics_file(app).exists():
-        evaluate_splits(app, open_run(app))
+        evaluate_splits(app, open_run(app), metrics_file(app))
 
 
 def metrics_file(app: Application) -> Path:
-    """Where the metrics go."""
+    """Where the metrics of a training run go."""
     return Path(app.config.evaluation.metrics_file or app.folder.path / "metrics.json")
 
 
@@ -60,10 +61,12 @@ def prepare_evaluation(app: Application, maps: Maps, parts: list[str], vocabular
         _load_split(app, "test", maps, parts, vocabulary)
 
 
-def evaluate_splits(app: Application, run: TrainedRun, splits: tuple[str, ...] = ("dev", "test")) -> None:
+def evaluate_splits(
+    app: Application, run: TrainedRun, target: Path, splits: tuple[str, ...] = ("dev", "test")
+) -> None:
     """Evaluates the run's best models on the config's dev and test files, those that are given.
 
-    Writes {"dev": ..., "test": ...} to metrics.json and shows a table of each.
+    Writes {"dev": ..., "test": ...} to `target`, a confusion matrix beside it, and shows a table of each.
     """
     results = {}
     for split in splits:
@@ -73,12 +76,12 @@ def evaluate_splits(app: Application, run: TrainedRun, splits: tuple[str, ...] =
             print_table(metrics_table(results[split], title=f"{app.folder.path}: {split} files"))
     if app.dry_run or not results:
         return
-    write_metrics(metrics_file(app), results)
+    write_metrics(target, results)
     last = list(results)[-1]
     overall = results[last]["overall"]["confusion_matrix"]
     figure = draw_confusion_matrix(overall, run.maps.labels.names, title=f"{last} files")
-    save_figure(figure, app.folder.path / "confusion_matrix.png")
-    Console().print(f"metrics: {metrics_file(app)}", soft_wrap=True)
+    save_figure(figure, target.with_name(f"{target.stem}_confusion_matrix.png"))
+    Console().print(f"metrics: {target}", soft_wrap=True)
 
 
 def _evaluate(app: Application, run: TrainedRun, split: str) -> dict:
@@ -110,7 +113,9 @@ def _load_split(
     app: Application, split: str, maps: Maps, parts: list[str], vocabulary: Vocabulary
 ) -> tuple[TokenDataset, Maps]:
     """Tokens, with maps that know all their domains: a single model is evaluated on those it was not trained on too."""
-    if parts == [""] and app.config.data.columns.domain is not None:
+    if parts == [""] and app.config.data.columns.domain is None:
+        maps = Maps(maps.labels, LabelMap(("",)))  # nothing to tell the rows apart by
+    elif parts == [""]:
         maps = _with_new_domains(app, maps, getattr(app.config.data, f"{split}_files"))
     return load_tokens(app, split, maps, vocabulary), maps
 

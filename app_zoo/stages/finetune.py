@@ -9,17 +9,19 @@ from rich.console import Console
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
 from app_zoo.run_folder import part_folder, write_json
-from app_zoo.stages.evaluate import evaluate_splits, prepare_evaluation, tell_finished
+from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import build_classifier, fit, load_weights
 from app_zoo.stages.trained import open_run
 from easymft.data.labels import save_maps
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
+from easymft.training.resume import remove_state
 
 
 def run(app: Application) -> None:
     """Fine-tunes a model for each domain in `<output_folder>/<domain>`, or one on all rows in the folder itself."""
-    if not app.dry_run and app.folder.check(app.config, "finetune"):
+    app.config.data.columns.typicality = None  # scores are for the meta fine-tuning; a scored file may be used here too
+    if app.folder.check(app.config, "finetune") and not app.dry_run:
         tell_finished(app)
         return
     maps = app.infer_maps()
@@ -32,17 +34,21 @@ def run(app: Application) -> None:
         dev_tokens = load_tokens(app, "dev", maps, pretrained.vocabulary)
     _check_rows(parts, tokens, dev_tokens, maps)
     for domain in parts:
-        plan_steps(app, tokens.subset(_rows(tokens, domain, maps)))
+        try:
+            plan_steps(app, tokens.subset(_rows(tokens, domain, maps)))
+        except DataError as error:
+            raise DataError(f"domain {domain!r}: {error}") from error
     prepare_evaluation(app, maps, parts, pretrained.vocabulary)
     if not app.dry_run:
         app.folder.claim(app.config, "finetune")
         save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
+    del pretrained  # each part loads its own
     for domain in parts[:1] if app.dry_run else parts:
         _finetune_part(app, maps, domain, tokens, dev_tokens)
     if app.dry_run:
         return
     app.folder.finish(models=parts)
-    evaluate_splits(app, open_run(app))
+    evaluate_splits(app, open_run(app), metrics_file(app))
 
 
 def _parts(app: Application, maps: Maps) -> list[str]:
@@ -94,3 +100,4 @@ def _finetune_part(
     )
     if not app.dry_run:
         write_json(record_file, record)
+        remove_state(folder)

@@ -1,5 +1,6 @@
 """What `meta_tune` and `finetune` share: weights, classifier, dev metrics, the trainer, the saved model."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from easymft.modeling.classifier import TextClassifier
 from easymft.training.callbacks import StepSummaries
 from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer
+from easymft.training.scoring import weights_fingerprint
 from easymft.training.trainable import Trainable
 from easymft.training.trainer import Trainer
 
@@ -56,12 +58,14 @@ def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, 
     if head == "transfer":
         if pretrained.head is None:
             raise CheckpointError(f"model.head: {pretrained.source} holds no classifier head to transfer")
-        if tuple(pretrained.labels or ()) != maps.labels.names:
+        labels = pretrained.labels or []
+        if sorted(labels) != sorted(maps.labels.names):
             raise CheckpointError(
                 f"model.head: the head of {pretrained.source} is for the classes {pretrained.labels}, "
                 f"expected {list(maps.labels.names)}"
             )
-        classifier.set_head(*pretrained.head)
+        order = [labels.index(name) for name in maps.labels.names]
+        classifier.set_head(pretrained.head[0][:, order], pretrained.head[1][order])
     return classifier
 
 
@@ -139,6 +143,7 @@ def fit(
         folder=folder,
         evaluate=evaluate if dev_tokens is not None and not app.dry_run else None,
         save=save,
+        inputs=hashlib.sha256((tokens.fingerprint() + weights_fingerprint(pretrained.encoder)).encode()).hexdigest(),
         summaries=StepSummaries(folder / "tensorboard", domain_loss_floor),
         progress=config.runtime.progress and not app.dry_run,
     )

@@ -4,10 +4,11 @@ import numpy as np
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
-from app_zoo.stages.evaluate import evaluate_splits, prepare_evaluation, tell_finished
+from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import build_classifier, fit, load_weights
 from app_zoo.stages.trained import open_run
-from app_zoo.stages.typicality import score, write_overview
+from app_zoo.stages.typicality import score, tell_negative, write_overview
+from easymft.config.presets import PRESET_TYPICALITY_FIELDS
 from easymft.data.labels import save_maps
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError
@@ -16,11 +17,12 @@ from easymft.mft.loss import MetaFineTuningLoss
 from easymft.mft.model import MetaFineTuner
 from easymft.model_zoo.pretrained import PretrainedModel
 from easymft.modeling.classifier import TextClassifier
+from easymft.training.resume import remove_state
 
 
 def run(app: Application) -> None:
     """Meta fine-tunes; leaves `best/`, `last/`, `typicality/` and TensorBoard events in the output folder."""
-    if not app.dry_run and app.folder.check(app.config, "meta_tune"):
+    if app.folder.check(app.config, "meta_tune") and not app.dry_run:
         tell_finished(app)
         return
     maps = app.infer_maps()
@@ -53,7 +55,8 @@ def run(app: Application) -> None:
     )
     if not app.dry_run:
         app.folder.finish(models=[""], training=record)
-        evaluate_splits(app, open_run(app))
+        remove_state(app.folder.path)
+        evaluate_splits(app, open_run(app), metrics_file(app))
 
 
 def _check_domains(app: Application, maps: Maps) -> None:
@@ -89,15 +92,15 @@ def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenData
     if app.config.mft.weighting == "none":
         return None
     if app.config.data.columns.typicality is not None:
+        if app.config.mft.typicality.model_fields_set - PRESET_TYPICALITY_FIELDS:
+            print("typicality: the scores are those of the file; mft.typicality is not used", flush=True)
         typicality = tokens.typicality
     else:
-        scores = score(app, pretrained.encoder, tokens, maps)
+        scores = score(app, pretrained, tokens, maps)
         typicality = scores.typicality
         if not app.dry_run:
             write_overview(app, scores, tokens, maps, app.folder.path / "typicality")
-    negative = int((typicality < 0.0).sum())
-    if negative:  # as the formula has it, but a user should know what it does
-        print(f"typicality: {negative} of {len(typicality)} scores are below 0; these rows push away from their class")
+    tell_negative(typicality)
     return typicality
 
 

@@ -14,7 +14,7 @@ from app_zoo.stages.trained import TrainedRun, load_classifier, load_preprocesso
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.sources import expand_files
 from easymft.data.text_preprocessor import TextPreprocessor
-from easymft.data.writing import TableWriter
+from easymft.data.writing import TableWriter, same_form
 from easymft.errors import ConfigError, DataError
 from easymft.training.inference import BatchInference
 
@@ -27,7 +27,9 @@ def run(app: Application) -> None:
             f"data.columns.domain: the run in {app.folder.path} has a model for each domain "
             f"({', '.join(trained.parts)}), expected a column that says which one to use"
         )
-    target = Path(app.config.prediction.output_file or app.folder.path / "predictions.tsv")
+    settings = app.config.prediction
+    like_input, _ = same_form(app.folder.path / "predictions", settings.input_files, app.config.data)
+    target = Path(settings.output_file or like_input)
     _check_target(app, target)
     predictor = Predictor(app, trained)
     with nullcontext() if app.dry_run else TableWriter(target) as writer, Progress(

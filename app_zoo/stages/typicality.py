@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, padded_length
 from app_zoo.stages.fitting import load_weights
 from easymft.data.bad_rows import SkippedRows
-from easymft.data.reading import read_examples
+from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.token_dataset import TokenDataset
 from easymft.data.writing import TableWriter, same_form
+from easymft.errors import DataError
 from easymft.evaluation.files import replacing
 from easymft.evaluation.tensorboard import write_projector, write_typicality_histograms, write_typicality_texts
 from easymft.evaluation.typicality_files import write_typicality_report
 from easymft.evaluation.typicality_report import build_typicality_report
+from easymft.model_zoo.pretrained import PretrainedModel
 from easymft.training.scoring import (
     TypicalityEmbedder,
     TypicalityScores,
@@ -33,7 +34,7 @@ _PROJECTOR_SAMPLE = 1000  # texts shown in TensorBoard's projector
 
 def run(app: Application) -> None:
     """Writes the scored file, prototypes.npz, typicality.md and .png, and TensorBoard's pages about them."""
-    if not app.dry_run and app.folder.check(app.config, "typicality"):
+    if app.folder.check(app.config, "typicality") and not app.dry_run:
         print(f"already finished: {app.folder.path}", flush=True)
         return
     maps = app.infer_maps()
@@ -41,24 +42,49 @@ def run(app: Application) -> None:
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     if app.dry_run:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, app.config.mft.typicality.batch_size)))
-        score(app, pretrained.encoder, tokens, maps)
+        score(app, pretrained, tokens, maps)
         return
+    _check_no_scores(app, maps)
     app.folder.claim(app.config, "typicality")
-    scores = score(app, pretrained.encoder, tokens, maps)
-    scored_file = write_scored(app, scores.typicality)
+    scores = score(app, pretrained, tokens, maps)
+    tell_negative(scores.typicality)
+    scored_file, column = write_scored(app, scores.typicality, maps)
     write_overview(app, scores, tokens, maps, app.folder.path)
     app.folder.finish(scored_file=str(scored_file))
-    print(f"scored file: {scored_file}", flush=True)
+    print(f"scored file: {scored_file}; to train on its scores:", flush=True)
+    print(f"  --set 'data.train_files=[\"{scored_file}\"]' --set data.columns.typicality={column}", flush=True)
 
 
-def score(app: Application, encoder: tf_keras.layers.Layer, tokens: TokenDataset, maps: Maps) -> TypicalityScores:
-    """Typicality of `tokens` under the un-tuned `encoder`; embeddings are kept in the cache folder."""
+def _check_no_scores(app: Application, maps: Maps) -> None:
+    """Before hours go into scores: the column's name must be free."""
+    columns = next(_read_again(app, maps)).table.column_names
+    if "typicality" in columns:
+        raise DataError(
+            f"data.train_files: the files already have a column 'typicality' ({', '.join(columns)}); rename it"
+        )
+
+
+def tell_negative(typicality: np.ndarray) -> None:
+    """Says how many scores are below 0, which the formula allows, since a user should know what they do."""
+    negative = int((typicality < 0.0).sum())
+    if negative:
+        print(f"typicality: {negative} of {len(typicality)} scores are below 0; these rows push away from their class")
+
+
+def score(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, maps: Maps) -> TypicalityScores:
+    """Typicality of `tokens` under the un-tuned encoder; embeddings are kept in the cache folder."""
     config = app.config.mft.typicality
     with app.strategy.scope():
-        embedder = TypicalityEmbedder(encoder, config.embedding)
+        embedder = TypicalityEmbedder(pretrained.encoder, config.embedding)
     length = padded_length(app)
-    precision = app.config.runtime.precision
-    parts = (tokens.fingerprint(), weights_fingerprint(encoder), config.embedding, str(length), precision)
+    parts = (
+        tokens.fingerprint(),
+        weights_fingerprint(pretrained.encoder),
+        repr(pretrained.config),
+        config.embedding,
+        str(length),
+        app.config.runtime.precision,
+    )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     file = app.cache_folder / f"embeddings-{key}.npy"
     if file.is_file():
@@ -76,18 +102,22 @@ def score(app: Application, encoder: tf_keras.layers.Layer, tokens: TokenDataset
     return score_embeddings(embeddings, tokens, len(maps.domains.names), len(maps.labels.names), config)
 
 
-def write_scored(app: Application, typicality: np.ndarray) -> Path:
-    """Copies the train files' own columns and adds `typicality`, in the form of the input (see `same_form`)."""
+def write_scored(app: Application, typicality: np.ndarray, maps: Maps) -> tuple[Path, str]:
+    """Copies the train files' own columns and adds `typicality`, in the form of the input (see `same_form`).
+
+    Returns:
+        The file, and how a config names its last column.
+    """
     data = app.config.data
     decimals = app.config.mft.typicality.decimals
     start = 0
     path, header = same_form(app.folder.path / "scored", data.train_files, data)
     with TableWriter(path, header) as writer:
-        for batch in read_examples(data.train_files, data, pair=app.pair, skipped_rows=SkippedRows(None)):
+        for batch in _read_again(app, maps):
             part = typicality[start : start + len(batch.text)]
             writer.write(batch.table, {"typicality": _texts(part, decimals)})
             start += len(part)
-    return writer.path
+    return writer.path, "typicality" if header else str(len(batch.table.column_names))
 
 
 def _texts(scores: np.ndarray, decimals: int | None) -> list[str]:
@@ -104,7 +134,7 @@ def write_overview(app: Application, scores: TypicalityScores, tokens: TokenData
     ids = (tokens.label_ids, tokens.domain_ids)
     sample = np.unique(np.linspace(0, tokens.num_examples - 1, _PROJECTOR_SAMPLE).astype(int))
     chosen: dict[int, Any] = dict.fromkeys(sample.tolist())
-    report = build_typicality_report(scores.typicality, *ids, labels, domains, _keep(_read_texts(app), chosen))
+    report = build_typicality_report(scores.typicality, *ids, labels, domains, _keep(_read_texts(app, maps), chosen))
     write_typicality_report(folder, report)
     logs = app.folder.path / "tensorboard"
     writer = tf.summary.create_file_writer(str(logs))
@@ -125,9 +155,21 @@ def write_overview(app: Application, scores: TypicalityScores, tokens: TokenData
     )
 
 
-def _read_texts(app: Application) -> Iterator[str | tuple[str, str]]:
+def _read_again(app: Application, maps: Maps) -> Iterator[ExampleBatch]:
+    """The same rows as were tokenised; those that are skipped were listed then."""
     data = app.config.data
-    for batch in read_examples(data.train_files, data, pair=app.pair, skipped_rows=SkippedRows(None)):
+    return read_examples(
+        data.train_files,
+        data,
+        pair=app.pair,
+        labels=maps.labels,
+        domains=maps.domains,
+        skipped_rows=SkippedRows(None),
+    )
+
+
+def _read_texts(app: Application, maps: Maps) -> Iterator[str | tuple[str, str]]:
+    for batch in _read_again(app, maps):
         yield from batch.text if batch.text_pair is None else zip(batch.text, batch.text_pair, strict=True)
 
 

@@ -48,7 +48,7 @@ def find_mode_problems(config: ExperimentConfig, mode: str) -> list[Problem]:
         if _value(config, path) in (None, [])
     ]
     if mode == "validate" and not any(
-        (config.data.train_files, config.data.dev_files, config.data.test_files, config.prediction.input_files)
+        (config.data.train_files, config.data.dev_files, config.data.test_files)
     ):
         problems.append(
             _problem(config, "data.train_files", "files here, in dev_files or in test_files for --mode validate")

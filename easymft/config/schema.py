@@ -199,14 +199,19 @@ class EvaluationConfig(Section):
     """Settings of --mode evaluate, and of the dev evaluation while training."""
 
     batch_size: PositiveInt = 64
-    metrics_file: str | None = Field(None, description="null: <output_folder>/metrics.json.")
+    metrics_file: str | None = Field(
+        None, description="null: metrics.json in output_folder; --mode evaluate: evaluation.json."
+    )
 
 
 class PredictionConfig(Section):
     """Settings of --mode predict."""
 
     input_files: FileList = Field([], description="Files or globs; labels are not needed.")
-    output_file: str | None = Field(None, description="A .tsv or .jsonl file. null: <output_folder>/predictions.tsv.")
+    output_file: str | None = Field(
+        None,
+        description="A .tsv or .jsonl file. null: predictions.tsv in output_folder, .jsonl if the input is not TSV.",
+    )
     batch_size: PositiveInt = 64
     chunk_size: PositiveInt = Field(8192, description="Rows held in memory at once.")
 

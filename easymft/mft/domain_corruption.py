@@ -102,8 +102,9 @@ def pool_layer(states: tf.Tensor, mask: tf.Tensor, layer_pooling: str) -> tf.Ten
         return tf.reduce_mean(states, axis=1)
     if layer_pooling != "real_tokens":
         raise ValueError(f"layer_pooling must be real_tokens or all_positions. Received: {layer_pooling}")
-    mask = tf.cast(mask, states.dtype)
-    return tf.einsum("ntd,nt->nd", states, mask) / tf.reduce_sum(mask, axis=1, keepdims=True)
+    # Counted in float32: half precision has no whole numbers above 256 or 2048.
+    counts = tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True)
+    return tf.einsum("ntd,nt->nd", states, tf.cast(mask, states.dtype)) / tf.cast(counts, states.dtype)
 
 
 class DomainEmbedding(tf_keras.layers.Layer):

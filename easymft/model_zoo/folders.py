@@ -34,6 +34,7 @@ def replace_folder(folder: str | Path, *, known_files: tuple[str, ...] = ()) -> 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = folder.parent / f".{folder.name}.new.{os.getpid()}"
+        shutil.rmtree(new, ignore_errors=True)  # of a killed process that had the same number
         new.mkdir()
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from error

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -24,7 +23,7 @@ class SaveState(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Saves if the step is due."""
-        if int(self.model.optimizer.iterations) % self._every_steps == 0:
+        if int(self.model.optimizer.iterations.numpy()) % self._every_steps == 0:
             self._save()
 
 
@@ -50,7 +49,7 @@ class StepSummaries(tf_keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Writes the step's scalars."""
         seconds = time.perf_counter() - self._started
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         with self.writer.as_default(step=step):
             for name, value in (logs or {}).items():
                 group, name = (
@@ -59,7 +58,7 @@ class StepSummaries(tf_keras.callbacks.Callback):
                 tf.summary.scalar(f"{group}/{name}", value)
             if self._floor is not None:
                 tf.summary.scalar("domain_loss_by_layer/theoretical_floor", self._floor)
-            tf.summary.scalar("train/learning_rate", np.float32(self.model.optimizer.learning_rate))
+            tf.summary.scalar("train/learning_rate", tf_keras.backend.get_value(self.model.optimizer.learning_rate))
             tf.summary.scalar("speed/examples_per_second", self.batch_sizes[batch] / seconds)
 
     def write_metrics(self, step: int, metrics: dict[str, float]) -> None:

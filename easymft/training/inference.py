@@ -42,12 +42,3 @@ class BatchInference:
             replicas = [self._strategy.experimental_local_results(part) for part in self._forward(features)]
             index, *results = (np.concatenate([part.numpy() for part in parts]) for parts in replicas)
             yield index, dict(zip(self._names, results, strict=True))
-
-    def collect(self, dataset: tf.data.Dataset, num_examples: int, name: str) -> np.ndarray:
-        """One output of all examples in the order of their indexes, [num_examples, ...], in memory."""
-        collected = None
-        for index, outputs in self(dataset):
-            if collected is None:
-                collected = np.zeros([num_examples, *outputs[name].shape[1:]], outputs[name].dtype)
-            collected[index] = outputs[name]
-        return collected

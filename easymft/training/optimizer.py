@@ -1,4 +1,4 @@
-"""AdamW and learning-rate schedules, in the textbook's and in the published code's arithmetic (METHODS: settings)."""
+"""AdamW and learning-rate schedules, in tf_keras' and in the published code's arithmetic."""
 
 import tensorflow as tf
 import tf_keras

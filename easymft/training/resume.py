@@ -1,6 +1,7 @@
 """Keeping the whole state of a training run, so that a killed run goes on as if it had never stopped."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import tf_keras
 
 from easymft.errors import CheckpointError
 from easymft.training.trainable import Trainable
+
+FOLDER_NAME = "resume"
 
 
 def random_generators(model: tf_keras.Model) -> list[tf.random.Generator]:
@@ -31,6 +34,11 @@ def random_generators(model: tf_keras.Model) -> list[tf.random.Generator]:
     return generators
 
 
+def remove_state(run: Path) -> None:
+    """Removes the state of the run in a folder, once it is noted that the run is finished."""
+    shutil.rmtree(run / FOLDER_NAME, ignore_errors=True)
+
+
 class ResumeState:
     """The kill-safe state: weights, optimizer, random generators, and a JSON record of the run so far.
 
@@ -41,7 +49,9 @@ class ResumeState:
 
     def __init__(self, folder: Path, trainable: Trainable):
         self._folder = folder
-        trainable.optimizer.build(trainable.network.trainable_variables)
+        # Under the strategy: moments made outside of it would be one plain variable that every replica advances.
+        with trainable.distribute_strategy.scope():
+            trainable.optimizer.build(trainable.network.trainable_variables)
         self._checkpoint = tf.train.Checkpoint(
             network=trainable.network, optimizer=trainable.optimizer, generators=random_generators(trainable)
         )
@@ -56,24 +66,38 @@ class ResumeState:
         part = self._record_file(step).with_suffix(".part")
         part.write_text(json.dumps(record))
         part.rename(self._record_file(step))
+        if self._newest() == step:
+            return  # a second save of a step has only the record to renew
         self._manager.save(checkpoint_number=step)
         kept = {int(path.rsplit("-", 1)[1]) for path in self._manager.checkpoints}
         for old in self._folder.glob("record-*.json"):
             if int(old.stem.rsplit("-", 1)[1]) not in kept:
                 old.unlink()
 
+    def _newest(self) -> int | None:
+        newest = self._manager.latest_checkpoint
+        return None if newest is None else int(newest.rsplit("-", 1)[1])
+
     def restore(self) -> tuple[int, dict[str, Any]] | None:
-        """Goes back to the newest state.
+        """Goes back to the newest state that can be read.
 
         Returns:
             (updates made, the record), or None where there is no state.
 
         Raises:
-            CheckpointError: The state is of another model or is damaged.
+            CheckpointError: No state can be read, or it is of another model.
         """
-        newest = self._manager.latest_checkpoint
-        if newest is None:
-            return None
+        paths = list(reversed(self._manager.checkpoints))
+        for older, path in enumerate(paths):
+            try:
+                return self._restore(path)
+            except CheckpointError as error:
+                if older + 1 == len(paths):
+                    raise
+                print(f"{error}; going back to the state before it", flush=True)
+        return None
+
+    def _restore(self, newest: str) -> tuple[int, dict[str, Any]]:
         step = int(newest.rsplit("-", 1)[1])
         try:
             self._checkpoint.restore(newest).assert_existing_objects_matched().assert_consumed()

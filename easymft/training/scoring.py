@@ -12,11 +12,13 @@ from rich.progress import track
 from easymft.config.schema import TypicalityConfig
 from easymft.data.batching import BatchPlan, make_dataset
 from easymft.data.token_dataset import TokenDataset
+from easymft.errors import ConfigError
 from easymft.mft.domain_corruption import pool_layer
 from easymft.mft.typicality import EmbeddingTransform, PrototypeAccumulator, compute_typicality
 from easymft.training.inference import BatchInference
 
 _CHUNK = 8192  # rows scored at once
+_LEAST_MEAN = 0.01  # smaller means would blow the weights up, or flip them
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,13 @@ def score_embeddings(
     ]
     typicality = np.concatenate(scores)
     if config.rescale_to_mean_1:
-        typicality = typicality / typicality.mean()
+        mean = float(typicality.mean())
+        if mean < _LEAST_MEAN:
+            raise ConfigError(
+                f"mft.typicality.rescale_to_mean_1: the mean score is {mean:.3g}, expected at least {_LEAST_MEAN} to "
+                "divide by (centring and whitening bring it near 0)"
+            )
+        typicality = typicality / mean
     if config.decimals is not None:
         typicality = np.round(typicality, config.decimals)
     return TypicalityScores(typicality.astype(np.float32), prototypes, statistics.counts, embeddings, transform)

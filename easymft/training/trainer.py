@@ -1,7 +1,6 @@
 """`Trainer`: fit a network from wherever its last state stands, keep the best and the last model."""
 
 import bisect
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ import tensorflow as tf
 
 from easymft.config.schema import TrainConfig
 from easymft.data.batching import BatchPlan
+from easymft.errors import CheckpointError
 from easymft.training.callbacks import SaveState, StepSummaries
-from easymft.training.resume import ResumeState
+from easymft.training.resume import FOLDER_NAME, ResumeState
 from easymft.training.trainable import Trainable
 
 
@@ -51,6 +51,7 @@ class Trainer:
         folder: The run's folder; the state for resuming stands in `resume/`.
         evaluate: Returns dev metrics; must hold the one `train.monitor` names. None where there is no dev data.
         save: Writes the model as it is now under a name, `best` or `last`.
+        inputs: A fingerprint of data and initial weights, which must be the same when the run is resumed.
         summaries: TensorBoard; None for none.
         progress: Show a bar for each epoch.
     """
@@ -65,21 +66,23 @@ class Trainer:
         folder: Path,
         evaluate: Callable[[], dict[str, Any]] | None,
         save: Callable[[str], None],
+        inputs: str = "",
         summaries: StepSummaries | None = None,
         progress: bool = True,
     ):
         self._trainable, self._steps, self._make_dataset = trainable, steps, make_dataset
         self._train, self._evaluate, self._save = train, evaluate, save
         self._summaries, self._progress = summaries, progress
-        self._resume_folder = folder / "resume"
-        self._record: dict[str, Any] = {"history": [], "best": None, "seconds": 0.0}
+        self._resume_folder = folder / FOLDER_NAME
+        self._record: dict[str, Any] = {"history": [], "best": None, "seconds": 0.0, "inputs": inputs}
 
     def fit(self) -> dict[str, Any]:
         """Trains to the end, or to the early stop.
 
         Returns:
             The record: "history" (a {"step", "metrics"} for each epoch), "best" ({"step", "value"} or None), "seconds",
-            "steps" (updates made).
+            "steps" (updates made). The state for resuming stays until `remove_state`, which is called once it is noted
+            that the run is finished.
 
         Raises:
             CheckpointError: The state in the run's folder does not fit the model.
@@ -88,6 +91,11 @@ class Trainer:
         state = ResumeState(self._resume_folder, self._trainable)
         restored = state.restore()
         if restored is not None:
+            if restored[1]["inputs"] != self._record["inputs"]:
+                raise CheckpointError(
+                    f"{self._resume_folder}: the data or the initial weights are not those of the interrupted run; "
+                    "bring them back, or set runtime.overwrite to start anew"
+                )
             self._record = restored[1]
             print(f"resuming after step {restored[0]} of {self._steps.epoch_ends[-1]}", flush=True)
         started = time.perf_counter() - self._record["seconds"]
@@ -106,11 +114,10 @@ class Trainer:
             raise
         self._record["seconds"] = time.perf_counter() - started
         self._record["steps"] = self._step()
-        shutil.rmtree(self._resume_folder, ignore_errors=True)
         return self._record
 
     def _step(self) -> int:
-        return int(self._trainable.optimizer.iterations)
+        return int(self._trainable.optimizer.iterations.numpy())
 
     def _run_epoch(self, end: int, save_state: SaveState) -> None:
         start = self._step()

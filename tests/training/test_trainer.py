@@ -8,7 +8,7 @@ from easymft.config.schema import TrainConfig
 from easymft.data.batching import BatchPlan
 from easymft.errors import CheckpointError
 from easymft.training.optimizer import build_optimizer
-from easymft.training.resume import ResumeState, random_generators
+from easymft.training.resume import ResumeState, random_generators, remove_state
 from easymft.training.trainable import Trainable
 from easymft.training.trainer import StepSequence, Trainer
 
@@ -24,14 +24,15 @@ def run(make_finetuner, make_features, tmp_path):
     """Trains in a folder, as a new process would; returns the record and the weights."""
     rows = make_features(count=ROWS)
 
-    def start(folder="run", seed=0, kill_after=None, evaluate=None, **settings):
+    def start(folder="run", seed=0, kill_after=None, evaluate=None, strategy=None, inputs="", **settings):
         settings = {"epochs": 2, "global_batch_size": 6, "learning_rate": 1e-2, "checkpoint_every_steps": 1} | settings
         train = TrainConfig(optimizer="adamw", schedule="linear", **settings)
         plan = BatchPlan(np.full(ROWS, 10), 6, seed=1, shuffle=True, group_by_length=False)
         steps = StepSequence(plan, train.epochs, train.max_steps)
-        network = make_finetuner(seed=seed, dropout=0.1)
-        trainable = Trainable(network)
-        trainable.compile(optimizer=build_optimizer(train, steps.total_steps))
+        with (strategy or tf.distribute.get_strategy()).scope():
+            network = make_finetuner(seed=seed, dropout=0.0 if strategy else 0.1)
+            trainable = Trainable(network)
+            trainable.compile(optimizer=build_optimizer(train, steps.total_steps))
         seen, saved = [], []
 
         def make_dataset(batches, first_step):
@@ -56,6 +57,7 @@ def run(make_finetuner, make_features, tmp_path):
             folder=tmp_path / folder,
             evaluate=evaluate,
             save=saved.append,
+            inputs=inputs,
             progress=False,
         )
         with pytest.MonkeyPatch.context() as patch:
@@ -64,8 +66,10 @@ def run(make_finetuner, make_features, tmp_path):
                 record = trainer.fit()
             except Killed:
                 record = None
-        weights = [v.numpy() for v in network.trainable_variables]
-        return {"record": record, "weights": weights, "seen": seen, "saved": saved}
+        variables = network.trainable_variables
+        copies = [[part.numpy() for part in getattr(v, "values", [v])] for v in variables]
+        weights = [v.numpy() for v in variables]
+        return {"record": record, "weights": weights, "copies": copies, "seen": seen, "saved": saved}
 
     return start
 
@@ -92,6 +96,8 @@ def test_a_user_who_stops_the_run_loses_nothing(run, tmp_path):
     record = run("stopped", evaluate=lambda: {"accuracy": 0.5})
     assert record["record"]["steps"] == 8
     assert len(record["seen"]) == 4
+    assert (tmp_path / "stopped" / "resume").exists()  # until the run is noted to be finished
+    remove_state(tmp_path / "stopped")
     assert not (tmp_path / "stopped" / "resume").exists()
 
 
@@ -144,14 +150,42 @@ def test_dropout_generators_are_found(make_classifier):
     assert len(random_generators(classifier)) >= 2 + 2 * 3
 
 
-def test_the_state_of_another_model_is_refused(run, tmp_path):
-    run("other", kill_after=2)
-    names = list((tmp_path / "other" / "resume").glob("ckpt-2.*"))
-    assert names
-    for name in names:
-        name.write_bytes(name.read_bytes()[:50])
+def damage(folder, pattern):
+    files = list(folder.glob(pattern))
+    assert files
+    for file in files:
+        file.write_bytes(file.read_bytes()[:50])
+
+
+def test_a_damaged_state_falls_back_to_the_one_before(run, tmp_path, capsys):
+    run("damaged", kill_after=3)
+    damage(tmp_path / "damaged" / "resume", "ckpt-3.*")
+    assert run("damaged")["record"]["steps"] == 8
+    assert "going back to the state before it" in capsys.readouterr().out
+
+
+def test_without_a_readable_state_the_run_stops(run, tmp_path):
+    run("damaged", kill_after=3)
+    damage(tmp_path / "damaged" / "resume", "ckpt-*.*")
     with pytest.raises(CheckpointError, match="interrupted run"):
-        run("other")
+        run("damaged")
+
+
+def test_other_data_or_weights_are_not_resumed(run):
+    run("changed", kill_after=2, inputs="data A")
+    with pytest.raises(CheckpointError, match="are not those of the interrupted run"):
+        run("changed", inputs="data B")
+    assert run("changed", inputs="data A")["record"]["steps"] == 8
+
+
+def test_two_replicas_train_as_one_and_stay_equal(run):
+    """Through the trainer, whose state for resuming makes the optimizer's variables."""
+    alone = run("alone", strategy=tf.distribute.OneDeviceStrategy("CPU:0"), epochs=1)
+    two = run("two", strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), epochs=1)
+    for ours, theirs, copies in zip(alone["weights"], two["weights"], two["copies"], strict=True):
+        assert len(copies) == 2
+        np.testing.assert_array_equal(*copies)
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
 def test_the_record_is_json(run, tmp_path):
