@@ -25,6 +25,6 @@ setup(
         "matplotlib>=3.8",
         "rich>=13",
     ],
-    extras_require={"test": ["pytest>=8", "ruff>=0.6", "import-linter>=2.0"]},
+    extras_require={"test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "import-linter>=2.0"]},
     entry_points={"console_scripts": ["easymft = app_zoo.main:main"]},
 )

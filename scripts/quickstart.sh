@@ -83,6 +83,6 @@ To look inside: losses, domain loss by layer, typicality, a projector of prototy
 Next, in $root after: source $environment/bin/activate
   easymft --mode predict --config $sample/predict.json         labels and probabilities for a file
   easymft --mode typicality --config $sample/typicality.json   the most and the least typical texts
-  easymft --help                                                    for your own data: copy $sample/*.json,
-                                                                    change data, model and output_folder
+  easymft --help                                                    all modes; for your own data copy $sample/*.json
+                                                                    and change data, model and output_folder
 END

@@ -89,7 +89,10 @@ class TraceWriter(tf_keras.callbacks.Callback):
         """Writes the step."""
         values = {name: float(value) for name, value in logs.items()}
         self._stream.write(json.dumps({"step": batch, "rate": self._rate} | values) + "\n")
-        self._stream.flush()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Closes the file."""
+        self._stream.close()
 
 
 def final_variables(network: MetaFineTuner, num_layers: int) -> dict[str, np.ndarray]:

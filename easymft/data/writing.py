@@ -1,6 +1,7 @@
 """Writing tables of the user's own columns with columns of ours, in constant memory."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,8 @@ from easymft.config.schema import DataConfig
 from easymft.data.columns import has_header
 from easymft.data.sources import expand_files, file_format
 from easymft.errors import DataError
+
+_BREAKS_TSV = "[\t\n]"
 
 
 def same_form(stem: Path, files: Sequence[str], data: DataConfig) -> tuple[Path, bool]:
@@ -88,11 +91,17 @@ class TableWriter:
 
     def _write_tsv(self, table: pa.Table) -> None:
         if self._header and not self._rows:
-            self._stream.write("\t".join(table.column_names) + "\n")
+            self._write_header(table.column_names)
         columns = []
         for name in table.column_names:
-            texts = pc.fill_null(pc.cast(table[name], pa.string()), "")
-            broken = pc.match_substring_regex(texts, "[\t\n]")
+            try:
+                texts = pc.fill_null(pc.cast(table[name], pa.string()), "")
+            except pa.ArrowException as error:
+                raise DataError(
+                    f"{self.path}: column {name!r} is of type {table[name].type}, which a TSV file cannot hold; "
+                    "write .jsonl instead"
+                ) from error
+            broken = pc.match_substring_regex(texts, _BREAKS_TSV)
             if pc.any(broken).as_py():
                 row = self._rows + broken.combine_chunks().to_pylist().index(True) + 1
                 raise DataError(
@@ -101,6 +110,15 @@ class TableWriter:
                 )
             columns.append(texts.to_pylist())
         self._stream.writelines("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+
+    def _write_header(self, names: Sequence[str]) -> None:
+        for name in names:
+            if re.search(_BREAKS_TSV, name):
+                raise DataError(
+                    f"{self.path}: the name of column {name!r} holds a tab or a line break, which a TSV file cannot "
+                    "hold; write .jsonl instead"
+                )
+        self._stream.write("\t".join(names) + "\n")
 
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -375,30 +374,6 @@ def test_damaged_run(trained, tmp_path, damage):
     assert str(file.parent.relative_to(project.folder)) in project.fail("predict")
 
 
-def test_unlabelled_rows_are_predicted(trained):
-    rows = [(f"{text}\t{domain}", label) for text, domain, label in trained.make_rows(6)]
-    with_empty_labels = trained.write("empty.tsv", "text\tdomain\tlabel\n" + "".join(f"{row}\t\n" for row, _ in rows))
-    without_labels = trained.write("none.tsv", "text\tdomain\n" + "".join(f"{row}\n" for row, _ in rows))
-    with_others = trained.write("others.tsv", "text\tdomain\tlabel\n" + "".join(f"{row}\tmeh\n" for row, _ in rows))
-    predictions = []
-    for number, file in enumerate((with_empty_labels, without_labels, with_others)):
-        output = f"prediction.output_file={trained.folder}/unlabelled{number}.tsv"
-        run = f"output_folder={trained.folder}/mft"
-        trained.succeed("predict", run, f'prediction.input_files=["{file}"]', output)
-        found = trained.read_rows(f"unlabelled{number}.tsv")
-        predictions.append([{name: value for name, value in one.items() if name != "label"} for one in found])
-    assert predictions[0] == predictions[1] == predictions[2] and len(predictions[0]) == 6
-
-
-def test_stray_spaces_and_crlf_are_accepted_on_request(project):
-    to_crlf(project)
-    project.change("train.tsv", 4, lambda line: b"  " + line.replace(b"\t", b" \t ").replace(b"\r", b" \r"))
-    out = project.succeed("typicality", "data.strip_whitespace=true")
-    assert "scored file: @/run/scored.tsv" in out
-    clean = [[field.strip() for field in line] for line in project.make_rows(48, seed=48)]
-    assert [list(one.values())[:3] for one in project.read_rows("run/scored.tsv")] == clean
-
-
 def test_one_domain_has_typicality_and_trains_without_corruption(project):
     one_domain(project)
     project.succeed("typicality", f"output_folder={project.folder}/typicality")
@@ -406,39 +381,3 @@ def test_one_domain_has_typicality_and_trains_without_corruption(project):
     assert all(0 < float(one["typicality"]) <= 1 for one in scored) and len(scored) == 12
     assert "all rows are of the one domain 'book'" in project.succeed("validate")
     project.succeed("meta_tune", "mft.domain_loss_weight=0", "data.test_files=[]", dry_run=True)
-
-
-def test_two_domains_are_warned_about(project):
-    """A false domain is then the other one, always."""
-    project.write_rows("train.tsv", project.make_rows(12, domains=("book", "dvd")))
-    project.set("data.dev_files", [])
-    project.set("data.test_files", [])
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        result = project.run("meta_tune", dry_run=True)
-    assert (result.code, result.err.count("\n")) == (0, 1)
-    assert result.err.startswith("easymft: warning: with 2 domains a false domain is a deterministic flip")
-
-
-def test_a_mended_mistake_then_a_domain_without_a_class(project):
-    """The tokens of the good files are still there; fewer rows than a batch and an empty cell are fine."""
-    rows = [line for line in project.make_rows(48, seed=48) if line[1:] != ["dvd", "neg"]]
-    project.write_rows("train.tsv", rows)
-    project.change("dev.tsv", 3, label(b"positive"))
-    project.fail("meta_tune")
-    kept = project.snapshot("run")
-    assert any(name.endswith("summary.json") for name in kept)
-    project.write_rows("dev.tsv", project.make_rows(12, seed=12))
-    assert "train, domain 'dvd': no rows of the class 'neg'" in project.succeed("validate")
-
-    project.succeed("meta_tune", "train.global_batch_size=64", "data.test_files=[]")
-    assert kept.items() <= project.snapshot("run").items()
-    record = json.loads((project.folder / "run/run.json").read_text())
-    assert record["finished"] and record["training"]["steps"] == 1
-    for file in ("model.safetensors", "mft.safetensors"):
-        found = load_file(project.folder / "run/best" / file)
-        assert all(np.isfinite(value).all() for value in found.values())
-    assert np.isfinite(record["training"]["best"]["value"])
-    prototypes = np.load(project.folder / "run/typicality/prototypes.npz")
-    assert prototypes["counts"].tolist() == [[8, 8], [0, 8], [8, 8]]
-    assert np.isfinite(prototypes["prototypes"]).all()

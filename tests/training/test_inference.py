@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from easymft.training.inference import BatchInference
+
+
+class Echo(tf_keras.Model):
+    """Says what it was given, and how often its forward pass was traced."""
+
+    traces = 0
+
+    def call(self, features, training=None):
+        self.traces += 1
+        rows = tf.cast(features["index"], tf.float32)
+        padded = tf.fill([tf.shape(rows)[0]], tf.shape(features["input_word_ids"])[1])
+        return {"rows": rows * 2.0, "both": tf.stack([rows, -rows], 1), "padded": padded, "training": rows * 0.0}
+
+
+def make_dataset(batches):
+    """Batches (indexes, padded length)."""
+    parts = [
+        {"index": np.array(rows, np.int64), "input_word_ids": np.ones([len(rows), length], np.int32)}
+        for rows, length in batches
+    ]
+    signature = {"index": tf.TensorSpec([None], tf.int64), "input_word_ids": tf.TensorSpec([None, None], tf.int32)}
+    return tf.data.Dataset.from_generator(lambda: iter(parts), output_signature=signature)
+
+
+def one_device():
+    return tf.distribute.OneDeviceStrategy("CPU:0")
+
+
+def two_replicas():
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+BATCHES = [([4, 0, 6], 8), ([1, 5, 2, 3], 16), ([7], 24)]
+
+
+@pytest.mark.parametrize("make_strategy", [one_device, two_replicas])
+def test_every_row_comes_once_with_its_outputs(make_strategy):
+    """Also the last batch, of which the second replica has nothing."""
+    strategy = make_strategy()
+    with strategy.scope():
+        network = Echo()
+    found = list(BatchInference(network, ["both", "rows"], strategy)(make_dataset(BATCHES)))
+    assert [index.tolist() for index, _ in found] == [rows for rows, _ in BATCHES]
+    for index, outputs in found:
+        assert list(outputs) == ["both", "rows"]
+        assert index.dtype == np.int64 and outputs["both"].shape == (len(index), 2)
+        np.testing.assert_array_equal(outputs["rows"], 2.0 * index)
+        np.testing.assert_array_equal(outputs["both"][:, 1], -1.0 * index)
+
+
+def test_it_is_not_traced_anew_for_every_length():
+    network = Echo()
+    batches = [([0, 1], length) for length in range(8, 88, 8)] + [([2], 8)]
+    inference = BatchInference(network, ["padded"], one_device())
+    lengths = [outputs["padded"][0] for _, outputs in inference(make_dataset(batches))]
+    assert lengths == [length for _, length in batches]
+    assert network.traces <= 3
+
+
+def test_batches_are_streamed():
+    """The second batch is not computed before the first was taken."""
+    made = []
+
+    def generate():
+        for number in range(1000):
+            made.append(number)
+            yield {"index": np.array([number], np.int64), "input_word_ids": np.ones([1, 4], np.int32)}
+
+    signature = {"index": tf.TensorSpec([None], tf.int64), "input_word_ids": tf.TensorSpec([None, None], tf.int32)}
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    next(iter(BatchInference(Echo(), ["rows"], one_device())(dataset)))
+    assert len(made) < 100
+
+
+@pytest.mark.parametrize("make_strategy", [one_device, two_replicas])
+def test_a_classifier_without_dropout(make_classifier, make_features, make_strategy):
+    strategy = make_strategy()
+    with strategy.scope():
+        classifier = make_classifier(dropout=0.5)
+    features = make_features(count=7)
+    expected = classifier(features, training=False)["logits"].numpy()
+    dataset = tf.data.Dataset.from_tensor_slices(features | {"index": tf.range(7, dtype=tf.int64)}).batch(4)
+    logits = np.zeros_like(expected)
+    for index, outputs in BatchInference(classifier, ["logits"], strategy)(dataset):
+        logits[index] = outputs["logits"]
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
+    assert not np.allclose(classifier(features, training=True)["logits"], expected, atol=1e-3)
