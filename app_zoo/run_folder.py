@@ -17,7 +17,9 @@ _CONFIG, _STATUS = "config.json", "run.json"
 _BEFORE_THE_RUN = re.compile(r"cache|(\.part\.)?validation\.json|\.?skipped_rows_.*|\.part\.(run|config)\.json")
 # Names in a run's folder that no domain's model may take.
 _RESERVED = ("best", "last", "resume", "cache", "tensorboard", "typicality", "saved_model", "converted", "config.json")
-_RESERVED += ("run.json", "maps.json", "metrics.json", "training.json", "validation.json", "confusion_matrix.png")
+_RESERVED += ("run.json", "maps.json", "metrics.json", "training.json", "validation.json", "evaluation.json")
+_RESERVED += ("predictions.tsv", "predictions.jsonl", "metrics_confusion_matrix.png")
+_RESERVED += ("evaluation_confusion_matrix.png",)
 # These say how to run or to describe, not what is computed: a run may be resumed with others.
 _FREE_SETTINGS = {
     "about": None,

@@ -11,4 +11,4 @@ echo "ruff: style"
 echo "import-linter: arrows between the packages"
 "$environment/bin/lint-imports"
 echo "pytest: tests"
-"$environment/bin/python" -m pytest "$@"
+"$environment/bin/python" -m pytest -n 2 --dist loadfile "$@"  # a file's tests share what they trained

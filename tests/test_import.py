@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -14,7 +15,9 @@ import pytest
     ],
 )
 def test_says_so_where_keras_3_is_active(code, warns):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # This process has set the variable for itself, and a child would inherit it.
+    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert ("Keras 3 is this process's tf.keras" in done.stderr) == warns
 
 

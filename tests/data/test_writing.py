@@ -16,6 +16,7 @@ def write(path, *parts, **options):
     with TableWriter(path, **options) as writer:
         for table, columns in parts:
             writer.write(table, columns)
+    assert not list(path.parent.glob("*.part"))
     return path.read_text(encoding="utf-8")
 
 
