@@ -8,7 +8,7 @@ from rich.console import Console
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
-from app_zoo.run_folder import part_folder, write_json
+from app_zoo.run_folder import RunFolder, part_folder, write_json
 from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import build_classifier, fit, load_weights
 from app_zoo.stages.trained import open_run
@@ -24,6 +24,7 @@ def run(app: Application) -> None:
     if app.folder.check(app.config, "finetune") and not app.dry_run:
         tell_finished(app)
         return
+    _tell_other_preset(app)
     maps = app.infer_maps()
     parts = _parts(app, maps)
     pretrained = load_weights(app)
@@ -49,6 +50,16 @@ def run(app: Application) -> None:
         return
     app.folder.finish(models=parts)
     evaluate_splits(app, open_run(app), metrics_file(app))
+
+
+def _tell_other_preset(app: Application) -> None:
+    """A preset decides optimizer, padding and activation too, so the two stages should agree on it."""
+    run = RunFolder(app.config.model.weights or "")
+    if app.config.model.weights is None or not run.is_finished:
+        return
+    theirs, ours = run.read_config().mft.preset, app.config.mft.preset
+    if theirs != ours:
+        print(f"note: {run.path} was made with mft.preset {theirs}, this run fine-tunes with {ours}", flush=True)
 
 
 def _parts(app: Application, maps: Maps) -> list[str]:
