@@ -101,3 +101,33 @@ def test_both_clippings_in_a_step(make_classifier, make_features):
     dense = [tf.convert_to_tensor(g) for g in tape.gradient(loss, classifier.trainable_variables)]
     assert norms["summed"] == pytest.approx(float(tf.linalg.global_norm(dense)), rel=1e-5)
     assert norms["separate"] != pytest.approx(norms["summed"], rel=1e-3)
+
+
+def test_a_compiled_step_is_the_same_step(make_classifier, make_features):
+    """Also where repeated rows are summed, whose number XLA cannot know."""
+    losses = []
+    for jit_compile in (False, True):
+        trainable = Trainable(make_classifier())
+        trainable.compile(optimizer=build_optimizer(TRAIN, 10), jit_compile=jit_compile)
+        logs = KeepLogs()
+        dataset = tf.data.Dataset.from_tensors(make_features()).repeat(2)
+        trainable.fit(dataset, steps_per_epoch=2, verbose=0, callbacks=[logs])
+        losses.append([step["loss"] for step in logs.steps])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[0][0] != losses[0][1]
+
+
+def test_half_precision_scales_its_loss(make_classifier, make_features):
+    tf_keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        trainable = Trainable(make_classifier())
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
+    optimizer = tf_keras.mixed_precision.LossScaleOptimizer(build_optimizer(TRAIN, 10))
+    trainable.compile(optimizer=optimizer)
+    half = trainable.train_step(make_features())
+    whole = Trainable(make_classifier())
+    whole.compile(optimizer=build_optimizer(TRAIN, 10))
+    full = whole.train_step(make_features())
+    for name, value in full.items():  # the norm too is of the unscaled gradients
+        assert float(half[name]) == pytest.approx(float(value), rel=2e-2), name
