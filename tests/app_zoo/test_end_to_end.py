@@ -246,9 +246,12 @@ def test_a_killed_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch
         if int(callback.model.optimizer.iterations) == 9:
             os.kill(os.getpid(), signal.SIGINT)
 
+    # A shell starts background jobs with SIGINT ignored, and they hand that on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with monkeypatch.context() as patch:
         patch.setattr(SaveState, "on_train_batch_end", interrupt)
         interrupted = trained.run(mode, *words)
+    signal.signal(signal.SIGINT, before)
     assert "resuming after step 4 of 12" in interrupted.out
     assert interrupted.code == 130 and interrupted.err.startswith("easymft: interrupted; the same command goes on")
     assert "resuming after step 9 of 12" in trained.succeed(mode, *words)
