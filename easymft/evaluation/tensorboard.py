@@ -1,17 +1,13 @@
-"""What TensorBoard shows beside the training curves: histograms, texts, pictures and the embedding projector."""
+"""What TensorBoard shows beside the training curves: histograms, texts and the embedding projector."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tensorboard.plugins import projector
 
 from easymft.evaluation.files import replacing
-from easymft.evaluation.plots import draw_confusion_matrix
 from easymft.evaluation.typicality_files import escape_markdown, render_summaries
 from easymft.evaluation.typicality_report import ScoredText, Text, TypicalityReport, shorten_text
 
@@ -56,21 +52,6 @@ def _render_list(texts: Sequence[ScoredText]) -> str:
         names = " · ".join(escape_markdown(name) for name in (found.domain, found.label) if name)
         lines.append(f"- **{found.typicality:.4f}** {names} (example {found.row:,}): {escape_markdown(found.text)}")
     return "\n".join(lines) + "\n"
-
-
-def write_confusion_matrices(
-    writer: tf.summary.SummaryWriter, result: dict[str, Any], step: int, prefix: str = "dev"
-) -> None:
-    """Writes the confusion matrices of a `DomainMetrics.result()`, overall and by domain, as pictures."""
-    named = {name: metrics for name, metrics in result["by_domain"].items() if name and metrics["count"]}
-    with writer.as_default(step=step):
-        for name, metrics in {"all": result["overall"], **named}.items():
-            figure = draw_confusion_matrix(metrics["confusion_matrix"], result["labels"], title=name)
-            buffer = io.BytesIO()
-            FigureCanvasAgg(figure).print_png(buffer)
-            picture = tf.io.decode_png(buffer.getvalue(), channels=3)
-            tf.summary.image(f"{prefix}_confusion_matrix/{name}", picture[None])
-    writer.flush()
 
 
 def write_projector(

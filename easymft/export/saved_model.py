@@ -94,7 +94,6 @@ def describe(model: ServingModel) -> dict[str, Any]:
         "padding": "longest" if model.padded_length is None else model.padded_length,
         "truncation_tie": model.preprocessor.truncation_tie if model.pair else None,
         "lower_case": vocabulary.lower_case,
-        "temperature": None,  # the probabilities are the softmax of the logits, not calibrated
         "embedding": model.embedding,
         "signatures": signatures,
         "model_sha256": digest.hexdigest(),

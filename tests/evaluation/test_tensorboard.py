@@ -6,9 +6,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorboard.plugins import projector
 
-from easymft.evaluation.metrics import DomainMetrics
 from easymft.evaluation.tensorboard import (
-    write_confusion_matrices,
     write_projector,
     write_typicality_histograms,
     write_typicality_texts,
@@ -61,17 +59,6 @@ def test_texts(writer, tmp_path):
     text = values["typicality_lowest/all_classes"][1].item().decode()
     assert text.index("low \\| text") < text.index("high text")
     assert text.startswith("- **0.5000** books · NEG (example ")
-
-
-def test_confusion_matrices(writer, tmp_path):
-    metrics = DomainMetrics(LABELS, DOMAINS)
-    metrics.update([0, 1], [[1.0, 0.0], [1.0, 0.0]], [1, 1])
-    write_confusion_matrices(writer, metrics.result(), step=7)
-    values = written(tmp_path)
-    assert set(values) == {"dev_confusion_matrix/all", "dev_confusion_matrix/dvd"}
-    step, content, _ = values["dev_confusion_matrix/dvd"]
-    assert step == 7
-    assert tf.io.decode_png(content[2]).shape[-1] == 3
 
 
 def sample(**changes):

@@ -109,7 +109,7 @@ def test_assets(single, exported_single, single_model):
     assert tuple(vocabulary) == single_model.preprocessor.vocabulary.tokens
     facts = json.loads((assets / "easymft.json").read_text(encoding="utf-8"))
     assert (facts["domain"], facts["labels"], facts["max_sequence_length"]) == ("books", list(LABELS), LENGTH)
-    assert (facts["padding"], facts["temperature"], facts["embedding"]) == ("longest", None, "token_mean")
+    assert (facts["padding"], facts["embedding"]) == ("longest", "token_mean")
     signatures = {name: set(function.structured_outputs) for name, function in single.signatures.items()}
     assert {name: set(parts["outputs"]) for name, parts in facts["signatures"].items()} == signatures
     assert single.labels_file.asset_path.numpy().decode() == str(assets / "labels.txt")
