@@ -19,7 +19,7 @@ _MOST_CELLS_WITH_NUMBERS = 20
 def save_figure(figure: Figure, file: str | Path) -> None:
     """Writes `figure` as PNG, 150 dots an inch."""
     with replacing(file) as part:
-        FigureCanvasAgg(figure).print_figure(part, dpi=150, format="png")
+        FigureCanvasAgg(figure).print_figure(part, dpi=150, format="png", bbox_inches="tight")  # no label cut off
 
 
 def draw_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[str], title: str = "") -> Figure:
