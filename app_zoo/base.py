@@ -11,6 +11,10 @@ from app_zoo.run_folder import RunFolder
 from easymft.config.schema import ExperimentConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import LabelMap, infer_maps
+from easymft.data.sources import digest_files, expand_files
+from easymft.errors import ConfigError
+from easymft.model_zoo.locate import locate_weights
+from easymft.modeling.encoder_config import EncoderConfig
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,34 @@ class Application:
         from easymft.training.strategy import configure_runtime
 
         return configure_runtime(self.config.runtime)
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Digests of what a training or scoring run is made from: its train and dev files, and weights that are files.
+
+        Raises:
+            CheckpointError: `model.weights` is not there.
+            DataError: A data file is not there.
+        """
+        data, model = self.config.data, self.config.model
+        given = {"data.train_files": data.train_files, "data.dev_files": data.dev_files}
+        files = {setting: expand_files(patterns) for setting, patterns in given.items() if patterns}
+        if model.weights is not None and Path(model.weights).expanduser().exists():
+            folder = locate_weights(model.weights, model.weights_format).folder
+            files["model.weights"] = sorted(str(file) for file in folder.iterdir() if file.is_file())
+        return {setting: digest_files(paths) for setting, paths in files.items()}
+
+    def check_length(self, encoder: EncoderConfig, source: str) -> None:
+        """Checks that an encoder has a position for each token of the config's sequences.
+
+        Raises:
+            ConfigError: It has fewer.
+        """
+        length, positions = self.config.data.max_sequence_length, encoder.max_position_embeddings
+        if length > positions:
+            raise ConfigError(
+                f"data.max_sequence_length: expected at most {positions}, the positions of {source}, got {length}"
+            )
 
     def skipped_rows(self, split: str) -> SkippedRows | None:
         """Where `bad_rows: skip` lists what was skipped of the train, dev, test or input files."""

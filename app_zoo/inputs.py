@@ -8,13 +8,11 @@ import tensorflow as tf
 
 from app_zoo.base import Application, Maps
 from easymft.data.batching import BatchPlan, make_dataset
+from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING
 from easymft.data.token_cache import build_token_dataset
 from easymft.data.token_dataset import TokenDataset
 from easymft.data.vocabulary import Vocabulary
 from easymft.training.trainer import StepSequence
-
-# Columns that steer training are not needed where a file is only evaluated on.
-EVALUATION_OPTIONAL = ("typicality", "weight", "id")
 
 
 def load_tokens(app: Application, split: str, maps: Maps, vocabulary: Vocabulary) -> TokenDataset:
@@ -28,7 +26,7 @@ def load_tokens(app: Application, split: str, maps: Maps, vocabulary: Vocabulary
             labels=maps.labels,
             domains=maps.domains,
             cache_folder=app.cache_folder,
-            optional_columns=() if split == "train" else EVALUATION_OPTIONAL,
+            optional_columns=() if split == "train" else OPTIONAL_OUTSIDE_TRAINING,
             progress=app.config.runtime.progress,
             skipped_rows=skipped_rows,
         )

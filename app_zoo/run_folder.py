@@ -10,7 +10,7 @@ from urllib.parse import quote
 from easymft.config.loading import dump_config, load_config
 from easymft.config.schema import ExperimentConfig
 from easymft.errors import ConfigError
-from easymft.evaluation.files import replacing
+from easymft.files import replacing
 
 _CONFIG, _STATUS = "config.json", "run.json"
 # Written while the inputs are still being checked.
@@ -94,8 +94,13 @@ class RunFolder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
-    def check(self, config: ExperimentConfig, mode: str) -> bool:
+    def check(self, config: ExperimentConfig, mode: str, inputs: dict[str, str]) -> bool:
         """Tells whether the same run has already finished here; stops if the folder is not to be had; writes nothing.
+
+        Args:
+            config: Of the run that shall be.
+            mode: Its mode.
+            inputs: Settings that name files -> digest of their contents.
 
         Raises:
             ConfigError: The folder belongs to another run or to something else, or cannot be written.
@@ -103,10 +108,10 @@ class RunFolder:
         check_writable("output_folder", self.path)
         if not self._is_occupied():
             return False
-        if config.runtime.overwrite and not self._goes_on(config, mode):
+        if config.runtime.overwrite and not self._goes_on(config, mode, inputs):
             self._check_old()
         else:
-            self._check_same_run(config, mode)
+            self._check_same_run(config, mode, inputs)
             if not config.runtime.resume and not self.is_finished:
                 raise ConfigError(
                     f"output_folder: {self.path} holds an interrupted run and runtime.resume is false; "
@@ -115,29 +120,29 @@ class RunFolder:
             return self.is_finished
         return False
 
-    def claim(self, config: ExperimentConfig, mode: str) -> None:
+    def claim(self, config: ExperimentConfig, mode: str, inputs: dict[str, str]) -> None:
         """Makes the folder this run's own, after `check` and once all inputs are known to be good.
 
         Raises:
             ConfigError: The folder cannot be written.
         """
         if self.status() is not None:
-            if not config.runtime.overwrite or self._goes_on(config, mode):
+            if not config.runtime.overwrite or self._goes_on(config, mode, inputs):
                 self._write_config(config)  # as the run may have been stopped before it was written
                 return
             self._move_away()
         elif self._is_occupied() and config.runtime.overwrite:
             self._move_away()
         try:
-            write_json(self.path / _STATUS, {"mode": mode, "finished": False})
+            write_json(self.path / _STATUS, {"mode": mode, "finished": False, "inputs": inputs})
             self._write_config(config)
         except OSError as error:
             raise ConfigError(f"output_folder: cannot write to {self.path}: {error.strerror}") from error
 
-    def _goes_on(self, config: ExperimentConfig, mode: str) -> bool:
+    def _goes_on(self, config: ExperimentConfig, mode: str, inputs: dict[str, str]) -> bool:
         """Whether the folder holds this very run, unfinished: even with runtime.overwrite it goes on."""
         try:
-            self._check_same_run(config, mode)
+            self._check_same_run(config, mode, inputs)
         except ConfigError:
             return False
         return config.runtime.resume and not self.is_finished
@@ -171,7 +176,7 @@ class RunFolder:
             )
         return old
 
-    def _check_same_run(self, config: ExperimentConfig, mode: str) -> None:
+    def _check_same_run(self, config: ExperimentConfig, mode: str, inputs: dict[str, str]) -> None:
         status = self.status()
         if status is None:
             raise ConfigError(
@@ -190,6 +195,12 @@ class RunFolder:
         if changed:
             raise ConfigError(
                 f"output_folder: {self.path} holds another run ({'; '.join(changed)}); "
+                "choose another folder or set runtime.overwrite"
+            )
+        changed = [name for name, digest in inputs.items() if status["inputs"].get(name) != digest]
+        if changed:
+            raise ConfigError(
+                f"output_folder: {self.path} holds a run on other contents of {', '.join(changed)}; "
                 "choose another folder or set runtime.overwrite"
             )
 

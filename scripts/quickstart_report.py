@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from easymft.evaluation.files import replacing
 from easymft.evaluation.reports import comparison_markdown, comparison_table, print_table
+from easymft.files import replacing
 
 _NOTE = (
     'Here "{second}" is above "{first}" in {won} of {domains} domains and below in {lost}. One seed, {count} test rows '

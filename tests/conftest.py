@@ -8,7 +8,8 @@ import tf_keras
 from easymft.mft.loss import MetaFineTuningLoss
 from easymft.mft.model import MetaFineTuner
 from easymft.modeling.classifier import TextClassifier
-from easymft.modeling.encoder import EncoderConfig, build_encoder
+from easymft.modeling.encoder import build_encoder
+from easymft.modeling.encoder_config import EncoderConfig
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2

@@ -6,13 +6,13 @@ import numpy as np
 from rich.console import Console
 
 from app_zoo.base import Application, Maps
-from app_zoo.inputs import EVALUATION_OPTIONAL, load_tokens
+from app_zoo.inputs import load_tokens
 from app_zoo.run_folder import check_writable
 from app_zoo.stages.fitting import measure
 from app_zoo.stages.trained import TrainedRun, load_classifier, open_run
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.label_map import LabelMap
-from easymft.data.reading import read_examples
+from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, read_examples
 from easymft.data.token_dataset import TokenDataset
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import DataError
@@ -124,7 +124,11 @@ def _with_new_domains(app: Application, maps: Maps, files: list[str]) -> Maps:
     found: set[str] = set()
     # Skipped rows are listed when the same files are tokenised.
     for batch in read_examples(
-        files, app.config.data, pair=app.pair, optional_columns=EVALUATION_OPTIONAL, skipped_rows=SkippedRows(None)
+        files,
+        app.config.data,
+        pair=app.pair,
+        optional_columns=OPTIONAL_OUTSIDE_TRAINING,
+        skipped_rows=SkippedRows(None),
     ):
         found.update(batch.domain or [])
     new = sorted(found.difference(maps.domains.names))

@@ -6,10 +6,10 @@ from app_zoo.base import Application
 from app_zoo.inputs import padded_length
 from app_zoo.run_folder import part_folder
 from app_zoo.stages.trained import TrainedRun, load_classifier, load_preprocessor, open_run
-from easymft.evaluation.files import replacing
 from easymft.export.saved_model import Export, describe, export_saved_model, is_same_export
 from easymft.export.serving_commands import MODELS_FILE, curl_command, docker_command, models_config, name_models
 from easymft.export.serving_model import ServingModel
+from easymft.files import replacing
 
 
 def run(app: Application) -> None:

@@ -12,7 +12,8 @@ from app_zoo.run_folder import RunFolder, part_folder, write_json
 from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import build_classifier, fit, load_weights
 from app_zoo.stages.trained import open_run
-from easymft.data.labels import save_maps
+from easymft.data.label_map import LabelMap
+from easymft.data.labels import load_maps, save_maps
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
 from easymft.training.resume import remove_state
@@ -21,11 +22,11 @@ from easymft.training.resume import remove_state
 def run(app: Application) -> None:
     """Fine-tunes a model for each domain in `<output_folder>/<domain>`, or one on all rows in the folder itself."""
     app.config.data.columns.typicality = None  # scores are for the meta fine-tuning; a scored file may be used here too
-    if app.folder.check(app.config, "finetune") and not app.dry_run:
+    if app.folder.check(app.config, "finetune", app.inputs) and not app.dry_run:
         tell_finished(app)
         return
     _tell_other_preset(app)
-    maps = app.infer_maps()
+    maps = _like_those_of_the_weights(app, app.infer_maps())
     parts = _parts(app, maps)
     pretrained = load_weights(app)
     build_classifier(app, pretrained, maps, app.config.model.head)  # says now if the head does not fit
@@ -41,7 +42,7 @@ def run(app: Application) -> None:
             raise DataError(f"domain {domain!r}: {error}") from error
     prepare_evaluation(app, maps, parts, pretrained.vocabulary)
     if not app.dry_run:
-        app.folder.claim(app.config, "finetune")
+        app.folder.claim(app.config, "finetune", app.inputs)
         save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
     del pretrained  # each part loads its own
     for domain in parts[:1] if app.dry_run else parts:
@@ -60,6 +61,24 @@ def _tell_other_preset(app: Application) -> None:
     theirs, ours = run.read_config().mft.preset, app.config.mft.preset
     if theirs != ours:
         print(f"note: {run.path} was made with mft.preset {theirs}, this run fine-tunes with {ours}", flush=True)
+
+
+def _like_those_of_the_weights(app: Application, maps: Maps) -> Maps:
+    """Classes and domains in the order of the run that the weights are of, where the config leaves them open."""
+    run = RunFolder(app.config.model.weights or "")
+    if app.config.model.weights is None or not run.is_finished:
+        return maps
+    theirs = Maps(*load_maps(run.path / "maps.json"))
+    labels, domains = maps.labels, maps.domains
+    if app.config.data.labels is None:
+        if set(labels.names) <= set(theirs.labels.names):
+            labels = theirs.labels
+        else:
+            print(f"note: the classes are {', '.join(labels)}; those of {run.path}, {', '.join(theirs.labels)}")
+    if app.config.data.domains is None:
+        known = [name for name in theirs.domains if name in domains]
+        domains = LabelMap((*known, *(name for name in domains if name not in known)))
+    return Maps(labels, domains)
 
 
 def _parts(app: Application, maps: Maps) -> list[str]:

@@ -11,7 +11,7 @@ from app_zoo.base import Application, Maps
 from app_zoo.inputs import padded_length, plan_steps, training_batches
 from easymft.data.batching import BatchPlan, make_dataset
 from easymft.data.token_dataset import TokenDataset
-from easymft.errors import CheckpointError, ConfigError
+from easymft.errors import CheckpointError
 from easymft.evaluation.metrics import DomainMetrics, flatten_metrics
 from easymft.model_zoo.pretrained import PretrainedModel, load_pretrained, save_pretrained
 from easymft.modeling.classifier import TextClassifier
@@ -32,12 +32,7 @@ def load_weights(app: Application) -> PretrainedModel:
     """
     with app.strategy.scope():
         pretrained = load_pretrained(app.config.model, seed=app.config.runtime.seed)
-    length, positions = app.config.data.max_sequence_length, pretrained.config.max_position_embeddings
-    if length > positions:
-        raise ConfigError(
-            f"data.max_sequence_length: expected at most {positions}, the positions of {pretrained.source}, "
-            f"got {length}"
-        )
+    app.check_length(pretrained.config, pretrained.source)
     return pretrained
 
 

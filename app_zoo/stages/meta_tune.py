@@ -22,7 +22,7 @@ from easymft.training.resume import remove_state
 
 def run(app: Application) -> None:
     """Meta fine-tunes; leaves `best/`, `last/`, `typicality/` and TensorBoard events in the output folder."""
-    if app.folder.check(app.config, "meta_tune") and not app.dry_run:
+    if app.folder.check(app.config, "meta_tune", app.inputs) and not app.dry_run:
         tell_finished(app)
         return
     maps = app.infer_maps()
@@ -38,7 +38,7 @@ def run(app: Application) -> None:
     plan_steps(app, tokens)  # says now if there are too few rows
     prepare_evaluation(app, maps, [""], pretrained.vocabulary)
     if not app.dry_run:
-        app.folder.claim(app.config, "meta_tune")
+        app.folder.claim(app.config, "meta_tune", app.inputs)
         save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
     typicality = _typicality(app, pretrained, tokens, maps)
     record = fit(

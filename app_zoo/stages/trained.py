@@ -67,12 +67,7 @@ def open_run(app: Application) -> TrainedRun:
 
 def load_classifier(app: Application, run: TrainedRun, part: str) -> tuple[TextClassifier, PretrainedModel]:
     """The best classifier of one of the run's parts."""
-    settings = ModelConfig(
-        weights=str(run.model_folder(part)),
-        weights_format="huggingface",
-        dropout=run.config.model.dropout,
-        attention_dropout=run.config.model.attention_dropout,
-    )
+    settings = ModelConfig(weights=str(run.model_folder(part)), weights_format="huggingface")
     with app.strategy.scope():
         pretrained = load_pretrained(settings, seed=app.config.runtime.seed)
     return build_classifier(app, pretrained, run.maps, "transfer"), pretrained

@@ -16,10 +16,10 @@ from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.token_dataset import TokenDataset
 from easymft.data.writing import TableWriter, same_form
 from easymft.errors import DataError
-from easymft.evaluation.files import replacing
 from easymft.evaluation.tensorboard import write_projector, write_typicality_histograms, write_typicality_texts
 from easymft.evaluation.typicality_files import write_typicality_report
 from easymft.evaluation.typicality_report import build_typicality_report
+from easymft.files import replacing
 from easymft.model_zoo.pretrained import PretrainedModel
 from easymft.training.scoring import (
     TypicalityEmbedder,
@@ -34,7 +34,7 @@ _PROJECTOR_SAMPLE = 1000  # texts shown in TensorBoard's projector
 
 def run(app: Application) -> None:
     """Writes the scored file, prototypes.npz, typicality.md and .png, and TensorBoard's pages about them."""
-    if app.folder.check(app.config, "typicality") and not app.dry_run:
+    if app.folder.check(app.config, "typicality", app.inputs) and not app.dry_run:
         print(f"already finished: {app.folder.path}", flush=True)
         return
     maps = app.infer_maps()
@@ -45,7 +45,7 @@ def run(app: Application) -> None:
         score(app, pretrained, tokens, maps)
         return
     _check_no_scores(app, maps)
-    app.folder.claim(app.config, "typicality")
+    app.folder.claim(app.config, "typicality", app.inputs)
     scores = score(app, pretrained, tokens, maps)
     tell_negative(scores.typicality)
     scored_file, column = write_scored(app, scores.typicality, maps)

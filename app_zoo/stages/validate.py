@@ -11,8 +11,8 @@ from app_zoo.base import Application
 from app_zoo.run_folder import check_writable
 from easymft.data.validation import TokenCounter, validate_files
 from easymft.data.validation_text import render_report
-from easymft.evaluation.files import replacing
-from easymft.model_zoo.bert_files import read_vocabulary
+from easymft.files import replacing
+from easymft.model_zoo.bert_files import read_config, read_vocabulary
 from easymft.model_zoo.locate import locate_weights
 
 _NO_CUT = 1 << 20  # tokens; longer than any text
@@ -41,7 +41,11 @@ def _token_counter(app: Application) -> TokenCounter | None:
     # Only here: without weights, validation does not wait for TensorFlow.
     from easymft.data.text_preprocessor import TextPreprocessor
 
-    folder = None if model.weights is None else locate_weights(model.weights, model.weights_format).folder
+    folder = None
+    if model.weights is not None:
+        location = locate_weights(model.weights, model.weights_format)
+        folder = location.folder
+        app.check_length(read_config(folder)[0], location.source)
     preprocessor = TextPreprocessor(read_vocabulary(folder, model.vocabulary_file, model.lower_case), _NO_CUT)
 
     def count(texts: list[str], pairs: list[str] | None) -> np.ndarray:

@@ -184,7 +184,7 @@ def _check_model(config: ExperimentConfig) -> Iterator[Problem]:
     if model.initialization == "random" and model.head == "transfer":
         yield _problem(config, "model.head", '"fresh", since the encoder is random', "model.initialization")
     for name in ("dropout", "attention_dropout", "head_dropout"):
-        if getattr(model, name) >= 1.0:
+        if (getattr(model, name) or 0.0) >= 1.0:
             yield _problem(config, f"model.{name}", "a number below 1")
     if model.encoder is not None:
         yield from _check_encoder(config)

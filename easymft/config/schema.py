@@ -107,8 +107,12 @@ class ModelConfig(Section):
     activation: Literal["gelu", "gelu_approximate"] | None = Field(
         None, description="null: the preset's (easytransfer: gelu_approximate), else as the weights' config says."
     )
-    dropout: Fraction = Field(0.1, description="After embeddings, attention and feed-forward outputs.")
-    attention_dropout: Fraction = 0.1
+    dropout: Fraction | None = Field(
+        None,
+        description="After embeddings, attention and feed-forward outputs. null: as the weights' config says, 0.1 as a "
+        "rule.",
+    )
+    attention_dropout: Fraction | None = Field(None, description="On attention probabilities. null: likewise.")
     head_dropout: Fraction = Field(0.1, description="On the pooled [CLS] before the classifier head.")
     head: Literal["fresh", "transfer"] = Field(
         "fresh", description="finetune: a new classifier head, or the weights' own."

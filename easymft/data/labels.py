@@ -12,6 +12,7 @@ from easymft.data.columns import check_unique, has_header
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.errors import DataError
+from easymft.files import replacing
 
 _MOST_INFERRED_NAMES = 1000
 # With fewer rows a class that only the first row has is more likely rare than a header.
@@ -155,15 +156,12 @@ def save_maps(path: str | os.PathLike[str], labels: LabelMap, domains: LabelMap)
     Raises:
         DataError: The file cannot be written.
     """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     content = json.dumps({"labels": labels.to_json(), "domains": domains.to_json()}, ensure_ascii=False, indent=2)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(content + "\n", encoding="utf-8")
-        temporary.replace(target)
+        with replacing(path) as part:
+            part.write_text(content + "\n", encoding="utf-8")
     except OSError as error:
-        raise DataError(f"{target}: cannot be written ({error.strerror}).") from error
+        raise DataError(f"{path}: cannot be written ({error.strerror}).") from error
 
 
 def load_maps(path: str | os.PathLike[str]) -> tuple[LabelMap, LabelMap]:

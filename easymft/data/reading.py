@@ -19,6 +19,8 @@ from easymft.data.parquet import ParquetReader
 from easymft.data.sources import expand_files, file_format
 from easymft.errors import DataError
 
+# Columns that steer training are not needed where a file is only evaluated on.
+OPTIONAL_OUTSIDE_TRAINING = ("typicality", "weight", "id")
 _NUMBERS = ("weight", "typicality")
 
 

@@ -2,6 +2,7 @@
 
 import glob
 import gzip
+import hashlib
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,22 @@ def expand_files(patterns: Sequence[str]) -> list[str]:
             seen[same] = pattern
             paths.append(path)
     return paths
+
+
+def digest_files(paths: Sequence[str]) -> str:
+    """Returns the SHA-256 of the files' contents in their order, whatever their names; 64 hexadecimal digits.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with open(path, "rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
 
 
 def _matches(pattern: str) -> list[str]:

@@ -10,14 +10,13 @@ from easymft.config.schema import DataConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.label_map import LabelMap
 from easymft.data.labels import MapBuilder
-from easymft.data.reading import ExampleBatch, read_examples
+from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, ExampleBatch, read_examples
 from easymft.data.text_statistics import DuplicateFinder, Duplicates, LengthCounter, LengthSummary
 from easymft.errors import DataError
 
 # Called with [n] texts and their [n] second texts or None; returns the [n] numbers of tokens before any cut, [CLS] and
 # [SEP] included.
 TokenCounter = Callable[[list[str], list[str] | None], np.ndarray]
-
 
 @dataclass
 class SplitReport:
@@ -119,10 +118,11 @@ def validate_files(
 ) -> ValidationReport:
     """Reads the train, dev and test files once.
 
-    Labels and domains of the train files decide which ones dev and test may hold.
+    Labels and domains of the train files decide which ones dev may hold, and which labels test may. A domain that only
+    test files hold is told as a warning.
 
     Args:
-        data: The data section. Only train files need a column of typicality.
+        data: The data section. Only train files need columns of typicality, weight and id.
         pair: Whether the application reads two texts.
         count_tokens: Counts tokens, for lengths in tokens and the share of cut rows; None: only words are counted.
         labels: The classes of a run; None: those of the config, or of the train files.
@@ -159,9 +159,11 @@ def validate_files(
     if errors:
         raise DataError("\n".join(errors))
     names = [_names(known[0], splits, 1), _names(known[1], splits, 0)]
+    new_domains = sorted({domain for split in splits for domain, _ in split.cells}.difference(names[1], [""]))
+    names[1] += new_domains
     reports = [split.report(names[0], names[1], data.max_sequence_length) for split in splits]
     report = ValidationReport(names[0], names[1], data.max_sequence_length, reports, duplicates.find())
-    report.warnings = list(_warnings(report, has_domains=data.columns.domain is not None))
+    report.warnings = list(_warnings(report, new_domains, has_domains=data.columns.domain is not None))
     return report
 
 
@@ -178,9 +180,10 @@ def _read(
         data,
         pair=pair,
         labels=known[0],
-        domains=known[1] if data.columns.domain is not None else None,
+        # A model may be tried on the domains of a test file that it has not seen.
+        domains=known[1] if data.columns.domain is not None and split.name != "test" else None,
         need_label=data.columns.label is not None,
-        optional_columns=() if split.name == "train" else ("typicality",),
+        optional_columns=() if split.name == "train" else OPTIONAL_OUTSIDE_TRAINING,
         chunk_size=chunk_size,
         skipped_rows=skipped_rows,
     )
@@ -193,11 +196,19 @@ def _names(known: LabelMap | None, splits: list[_Split], position: int) -> list[
     return found if position == 0 or found != [""] else []
 
 
-def _warnings(report: ValidationReport, *, has_domains: bool) -> Iterator[str]:
-    if has_domains and len(report.domains) == 1:
+def _warnings(report: ValidationReport, new_domains: list[str], *, has_domains: bool) -> Iterator[str]:
+    if new_domains:
+        yield (
+            f"test: {', '.join(map(repr, new_domains))}: no domain of the train files; a model of all domains "
+            "(meta_tune, or finetune with train.domains union) is evaluated on such rows, models of single domains are "
+            "not."
+        )
+    if has_domains and len(report.domains) - len(new_domains) == 1:
         yield f"all rows are of the one domain {report.domains[0]!r}; meta_tune needs at least two."
     for split in report.splits:
         for domain, cells in split.counts.items():
+            if domain in new_domains and split.name != "test":
+                continue
             where = f"{split.name}, domain {domain!r}" if has_domains else split.name
             empty = [label for label, count in cells.items() if count == 0]
             if len(empty) == len(cells):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from easymft.errors import CheckpointError
+from easymft.files import replacing
 
 REQUIRED_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 SPECIAL_TOKENS = (*REQUIRED_TOKENS, "[MASK]")
@@ -111,10 +112,8 @@ class Vocabulary:
         Raises:
             OSError: The file cannot be written.
         """
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        temporary.write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8", newline="\n")
-        temporary.replace(target)
+        with replacing(path) as part:
+            part.write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8", newline="\n")
 
 
 def _with_place(path: str | os.PathLike[str], tokens: Sequence[str], lower_case: bool) -> Vocabulary:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from easymft.evaluation.files import replacing
+from easymft.files import replacing
 
 _TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "loss": "loss"}
 

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins import projector
 
-from easymft.evaluation.files import replacing
 from easymft.evaluation.typicality_files import escape_markdown, render_summaries
 from easymft.evaluation.typicality_report import ScoredText, Text, TypicalityReport, shorten_text
+from easymft.files import replacing
 
 _CHUNK = 1_000_000  # scores handed to a histogram at most
 

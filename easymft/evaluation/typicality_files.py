@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from easymft.evaluation.files import replacing
 from easymft.evaluation.plots import draw_typicality, save_figure
 from easymft.evaluation.typicality_report import ScoredText, Summary, TypicalityReport
+from easymft.files import replacing
 
 MARKDOWN_NAME, PICTURE_NAME = "typicality.md", "typicality.png"
 _ESCAPED = str.maketrans({mark: "\\" + mark for mark in "\\|`*_[]#~$"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})

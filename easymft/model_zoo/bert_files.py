@@ -7,7 +7,7 @@ from typing import Any
 
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError
-from easymft.modeling.encoder import EncoderConfig
+from easymft.modeling.encoder_config import EncoderConfig
 
 CONFIG_FILE = "config.json"
 GOOGLE_CONFIG_FILE = "bert_config.json"

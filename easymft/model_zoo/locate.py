@@ -6,11 +6,11 @@ from pathlib import Path
 
 from easymft.errors import CheckpointError
 from easymft.model_zoo.bert_files import CONFIG_FILE, GOOGLE_CONFIG_FILE
+from easymft.model_zoo.checkpoints import find_checkpoint, is_object_checkpoint
 from easymft.model_zoo.folders import near_names, restore_folder
 from easymft.model_zoo.hub import fetch_from_hub, looks_like_hub_name
 from easymft.model_zoo.registry import SHORT_NAMES, fetch_short_name
 from easymft.model_zoo.tensor_store import list_names
-from easymft.model_zoo.tf1 import find_checkpoint, is_object_checkpoint
 from easymft.model_zoo.weight_map import Format
 
 _BEST = "best"

@@ -18,7 +18,8 @@ from easymft.model_zoo.tensor_store import TensorStore, fill_encoder, list_names
 from easymft.model_zoo.tf1 import open_tf1
 from easymft.model_zoo.tf2 import open_tf2
 from easymft.model_zoo.weight_map import get_variable, weight_rows
-from easymft.modeling.encoder import EncoderConfig, build_encoder
+from easymft.modeling.encoder import build_encoder
+from easymft.modeling.encoder_config import EncoderConfig
 
 _RANDOM_STANDARD_DEVIATION = 0.02
 # What a folder that save_pretrained replaces may hold.
@@ -155,12 +156,8 @@ def _check_parts(
 
 def _override(config: EncoderConfig, model: ModelConfig) -> EncoderConfig:
     """The weights' own config with the user's activation and dropout."""
-    return dataclasses.replace(
-        config,
-        activation=model.activation or config.activation,
-        dropout=model.dropout,
-        attention_dropout=model.attention_dropout,
-    )
+    given = {name: getattr(model, name) for name in ("activation", "dropout", "attention_dropout")}
+    return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
 def _read_fitting_vocabulary(folder: Path | None, model: ModelConfig, config: EncoderConfig) -> Vocabulary:

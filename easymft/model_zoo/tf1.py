@@ -1,62 +1,17 @@
-"""Tensors of Google's TF1 BERT checkpoints, and what TF1 and TF2 checkpoints share."""
+"""Tensors of Google's TF1 BERT checkpoints."""
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
 from easymft.errors import CheckpointError
+from easymft.model_zoo.checkpoints import CHECKPOINT_NAME, checkpoint_errors
 from easymft.model_zoo.tensor_store import TensorStore, list_names
 from easymft.model_zoo.weight_map import HEAD_BIAS, HEAD_KERNEL, get_variable, weight_rows
 
-OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-CHECKPOINT_NAME = "bert_model.ckpt"
 _WORD_EMBEDDINGS = "embeddings/word_embeddings"
-
-
-@contextmanager
-def checkpoint_errors(path: str) -> Iterator[None]:
-    """Turns TensorFlow's errors while reading the checkpoint `path` into a CheckpointError of one line."""
-    try:
-        yield
-    except (tf.errors.OpError, ValueError, RuntimeError, IndexError, DecodeError) as error:
-        reason = re.sub(r"\s+", " ", str(error)).strip()[:200]
-        raise CheckpointError(f"{path}: damaged or cut short ({reason}); fetch or write it again") from error
-
-
-def find_checkpoint(path: Path) -> str | None:
-    """Finds a TF checkpoint's prefix: `path` itself, what the folder's file `checkpoint` names, or its only one.
-
-    Raises:
-        CheckpointError: The folder holds several and does not say which.
-    """
-    for prefix in (path, path.with_suffix("") if path.suffix == ".index" else path):
-        if prefix.with_name(prefix.name + ".index").is_file():
-            return str(prefix)
-    if not path.is_dir():
-        return None
-    prefixes = sorted(file.with_suffix("") for file in path.glob("*.index"))
-    latest = tf.train.latest_checkpoint(str(path)) if (path / "checkpoint").is_file() else None
-    if latest is not None:
-        return latest
-    if len(prefixes) > 1:
-        raise CheckpointError(f"{path}: holds several checkpoints; name one of {list_names(map(str, prefixes))}")
-    return str(prefixes[0]) if prefixes else None
-
-
-def is_object_checkpoint(checkpoint: str) -> bool:
-    """Whether a checkpoint was written by tf.train.Checkpoint (TF2), not by a TF1 Saver.
-
-    Raises:
-        CheckpointError: The checkpoint is damaged.
-    """
-    with checkpoint_errors(checkpoint):
-        return tf.train.load_checkpoint(checkpoint).has_tensor(OBJECT_GRAPH)
 
 
 def open_tf1(checkpoint: str) -> TensorStore:

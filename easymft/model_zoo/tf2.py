@@ -9,8 +9,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from easymft.errors import CheckpointError
+from easymft.model_zoo.checkpoints import CHECKPOINT_NAME, OBJECT_GRAPH, checkpoint_errors
 from easymft.model_zoo.tensor_store import TensorStore, list_names
-from easymft.model_zoo.tf1 import CHECKPOINT_NAME, OBJECT_GRAPH, checkpoint_errors
 from easymft.model_zoo.weight_map import HEAD_KERNEL, weight_rows
 
 # An object with these children is a BERT encoder, whichever class of Model Garden made it.

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from easymft.errors import CheckpointError
+from easymft.files import replacing
 from easymft.training.trainable import Trainable
 
 FOLDER_NAME = "resume"
@@ -63,9 +64,8 @@ class ResumeState:
     def save(self, step: int, record: dict[str, Any]) -> None:
         """Writes the state after `step` updates; one that is cut short leaves the one before in force."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        part = self._record_file(step).with_suffix(".part")
-        part.write_text(json.dumps(record))
-        part.rename(self._record_file(step))
+        with replacing(self._record_file(step)) as part:
+            part.write_text(json.dumps(record))
         if self._newest() == step:
             return  # a second save of a step has only the record to renew
         self._manager.save(checkpoint_number=step)

@@ -13,6 +13,7 @@ from easymft.config.schema import TypicalityConfig
 from easymft.data.batching import BatchPlan, make_dataset
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError
+from easymft.files import replacing
 from easymft.mft.domain_corruption import pool_layer
 from easymft.mft.typicality import EmbeddingTransform, PrototypeAccumulator, compute_typicality
 from easymft.training.inference import BatchInference
@@ -97,18 +98,16 @@ def embed_dataset(
     """
     plan = BatchPlan(tokens.lengths, batch_size, seed=0, shuffle=False, group_by_length=True)
     dataset = make_dataset(tokens, plan.batches(0), padded_length=padded_length)
-    part = file.with_name(file.name + ".part")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    embeddings = None
     batches = BatchInference(embedder, ["embedding"], strategy)(dataset)
-    for index, outputs in track(batches, "embedding", total=plan.steps_per_epoch, disable=not progress):
-        if embeddings is None:
-            shape = (tokens.num_examples, outputs["embedding"].shape[1])
-            embeddings = np.lib.format.open_memmap(part, "w+", np.float32, shape)
-        embeddings[index] = outputs["embedding"]
-    embeddings.flush()
-    del embeddings
-    part.rename(file)
+    with replacing(file) as part:
+        embeddings = None
+        for index, outputs in track(batches, "embedding", total=plan.steps_per_epoch, disable=not progress):
+            if embeddings is None:
+                shape = (tokens.num_examples, outputs["embedding"].shape[1])
+                embeddings = np.lib.format.open_memmap(part, "w+", np.float32, shape)
+            embeddings[index] = outputs["embedding"]
+        embeddings.flush()
+        del embeddings
     return np.load(file, mmap_mode="r")
 
 

@@ -248,7 +248,7 @@ def test_bad_input(project, case):
     new = [name for name in after if name not in before and name != "config.json"]
     assert [name for name in new if not (name == "run/" or name.startswith("run/cache/"))] == []
     assert [name for name in new if ".part" in name or ".tmp" in name] == []
-    assert RunFolder(project.folder / "run").check(good, case.mode) is False
+    assert RunFolder(project.folder / "run").check(good, case.mode, {}) is False
 
 
 OUTPUT_MODES = ("validate", "typicality", "meta_tune", "finetune")

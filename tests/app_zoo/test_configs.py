@@ -78,7 +78,7 @@ def make_run(folder: Path, weights: Path, most_models: int) -> None:
     single = mode == "meta_tune" or config.train.domains == "union" or config.data.columns.domain is None
     parts = [""] if single else list(domains.names[:most_models])
     run = RunFolder(folder)
-    run.claim(config, mode)
+    run.claim(config, mode, {})
     save_maps(folder / "maps.json", labels, domains)
     pretrained = load_pretrained(ModelConfig(weights=str(weights)), seed=0)
     for part in parts:

@@ -215,6 +215,55 @@ def test_a_finished_run_is_left_alone(trained, run):
     assert trained.snapshot(run) == before
 
 
+def test_a_finished_run_is_not_one_on_other_contents(trained, tmp_path):
+    project = trained.copy(tmp_path / "project")
+    project.set("output_folder", f"{project.folder}/run")
+    words = ("finetune", f"model.weights={project.folder}/mft", "train.domains=union", "train.max_steps=1")
+    project.succeed(*words)
+    assert project.succeed(*words) == "already finished: @/run\n"
+    config = json.loads((project.folder / "mft/best/config.json").read_text())
+    project.write("mft/best/config.json", json.dumps(config | {"hidden_dropout_prob": 0.2}))
+    project.change("train.tsv", 3, lambda line: line.replace(b"\t", b" indeed\t", 1))
+    before = project.snapshot()
+    assert project.fail(*words) == (
+        "output_folder: @/run holds a run on other contents of data.train_files, model.weights; choose another folder "
+        "or set runtime.overwrite"
+    )
+    assert project.snapshot() == before
+
+
+def test_classes_and_domains_are_in_the_order_of_the_weights(trained, tmp_path):
+    """Of the domains those that occur, then new ones; of the classes also one that has no row here."""
+    project = trained.copy(tmp_path / "project")
+    maps = {"labels": ["pos", "neg"], "domains": ["phone", "dvd", "book"]}
+    project.write("mft/maps.json", json.dumps(maps))
+    rows = [row for row in project.make_rows(36, domains=("attic", "dvd", "phone")) if row[2] == "neg"]
+    project.write_rows("train.tsv", [*rows, rows[0][:2] + ["pos"]])
+    run = f"output_folder={project.folder}/other"
+    words = ("finetune", f"model.weights={project.folder}/mft", "train.domains=union", "train.max_steps=1", run)
+    unmeasured = ("data.dev_files=[]", "data.test_files=[]")
+    project.succeed(*words, *unmeasured)
+    found = json.loads((project.folder / "other/maps.json").read_text())
+    assert found == {"labels": ["pos", "neg"], "domains": ["phone", "dvd", "attic"]}
+    given = project.succeed(*words, *unmeasured, 'data.labels=["neg","pos"]', f"output_folder={project.folder}/given")
+    assert json.loads((project.folder / "given/maps.json").read_text())["labels"] == ["neg", "pos"]
+    assert "note: the classes" not in given
+    project.write_rows("train.tsv", [*rows, rows[0][:2] + ["unsure"]])
+    out = project.succeed(*words, *unmeasured, f"output_folder={project.folder}/classes")
+    assert "note: the classes are neg, unsure; those of @/mft, pos, neg" in out
+
+
+def test_convert_keeps_dropout(project):
+    config = json.loads((project.folder / "tiny/config.json").read_text())
+    changed = {"hidden_dropout_prob": 0.25, "attention_probs_dropout_prob": 0.0, "hidden_act": "gelu_new"}
+    project.write("tiny/config.json", json.dumps(config | changed))
+    project.succeed("convert", f"convert.folder={project.folder}/same")
+    project.succeed("convert", f"convert.folder={project.folder}/other", "model.dropout=0.5")
+    found = [json.loads((project.folder / name / "config.json").read_text()) for name in ("same", "other")]
+    assert {key: found[0][key] for key in changed} == changed
+    assert {key: found[1][key] for key in changed} == changed | {"hidden_dropout_prob": 0.5}
+
+
 def test_overwrite_keeps_the_old_run(trained, tmp_path):
     project = trained.copy(tmp_path / "project")
     project.set("output_folder", f"{project.folder}/typicality")
@@ -240,7 +289,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch
     command = [sys.executable, "-c", IS_KILLED, *trained.words(mode, *words)]
     killed = subprocess.run(command, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert json.loads((tmp_path / "run/run.json").read_text()) == {"mode": "meta_tune", "finished": False}
+    status = json.loads((tmp_path / "run/run.json").read_text())
+    assert (status["mode"], status["finished"]) == ("meta_tune", False)
 
     def interrupt(callback, batch, logs=None):
         if int(callback.model.optimizer.iterations) == 9:

@@ -8,6 +8,8 @@ from easymft.config.presets import resolve_presets
 from easymft.config.schema import ExperimentConfig
 from easymft.errors import ConfigError
 
+INPUTS = {"data.train_files": "11", "data.dev_files": "22"}
+
 
 @pytest.fixture
 def make_config(tmp_path):
@@ -33,16 +35,16 @@ def folder(tmp_path):
 
 def test_a_run_from_its_claim_to_its_end(folder, make_config):
     config = make_config()
-    assert folder.check(config, "finetune") is False and not folder.path.exists()
+    assert folder.check(config, "finetune", INPUTS) is False and not folder.path.exists()
     assert folder.status() is None and not folder.is_finished
-    folder.claim(config, "finetune")
-    assert folder.status() == {"mode": "finetune", "finished": False}
-    assert folder.check(config, "finetune") is False
+    folder.claim(config, "finetune", INPUTS)
+    assert folder.status() == {"mode": "finetune", "finished": False, "inputs": INPUTS}
+    assert folder.check(config, "finetune", INPUTS) is False
     with pytest.raises(ConfigError, match="a run of --mode finetune, finished: False"):
         folder.read_config()
     folder.finish(models=["a", "b"])
-    assert folder.check(config, "finetune") is True
-    assert folder.status() == {"mode": "finetune", "finished": True, "models": ["a", "b"]}
+    assert folder.check(config, "finetune", INPUTS) is True
+    assert folder.status() == {"mode": "finetune", "finished": True, "inputs": INPUTS, "models": ["a", "b"]}
     assert folder.read_config() == config
     assert sorted(path.name for path in folder.path.iterdir()) == ["config.json", "run.json"]
 
@@ -50,7 +52,7 @@ def test_a_run_from_its_claim_to_its_end(folder, make_config):
 @pytest.mark.parametrize("mode", ["typicality", None])
 def test_only_training_runs_can_be_worked_on(folder, make_config, mode):
     if mode:
-        folder.claim(make_config(), mode)
+        folder.claim(make_config(), mode, INPUTS)
         folder.finish()
     found = f"a run of --mode {mode}, finished: True" if mode else "found no"
     with pytest.raises(ConfigError, match=f"expected a finished run of --mode meta_tune or finetune in .*{found}"):
@@ -69,9 +71,9 @@ def test_only_training_runs_can_be_worked_on(folder, make_config, mode):
     ],
 )
 def test_another_run_is_refused(folder, make_config, settings, shown):
-    folder.claim(make_config(), "meta_tune")
+    folder.claim(make_config(), "meta_tune", INPUTS)
     with pytest.raises(ConfigError, match=f"holds another run .*{shown}.*runtime.overwrite"):
-        folder.check(make_config(**settings), "meta_tune")
+        folder.check(make_config(**settings), "meta_tune", INPUTS)
 
 
 @pytest.mark.parametrize(
@@ -86,64 +88,78 @@ def test_another_run_is_refused(folder, make_config, settings, shown):
     ],
 )
 def test_what_is_not_computed_may_change(folder, make_config, settings):
-    folder.claim(make_config(), "meta_tune")
+    folder.claim(make_config(), "meta_tune", INPUTS)
     folder.finish(models=[""])
-    assert folder.check(make_config(**settings), "meta_tune") is True
+    assert folder.check(make_config(**settings), "meta_tune", INPUTS) is True
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_other_contents_are_another_run(folder, make_config, finished):
+    folder.claim(make_config(), "meta_tune", INPUTS)
+    if finished:
+        folder.finish(models=[""])
+    other = INPUTS | {"data.dev_files": "33"}
+    with pytest.raises(ConfigError, match="holds a run on other contents of data.dev_files; choose another folder or"):
+        folder.check(make_config(), "meta_tune", other)
+    assert folder.check(make_config(**{"runtime.overwrite": True}), "meta_tune", other) is False
+    folder.claim(make_config(**{"runtime.overwrite": True}), "meta_tune", other)
+    assert folder.check(make_config(), "meta_tune", other) is False
+    assert RunFolder(f"{folder.path}.old").status()["inputs"] == INPUTS
 
 
 def test_another_mode_and_other_things_are_refused(folder, make_config):
     folder.path.mkdir()
     (folder.path / "thesis.tex").write_text("")
     with pytest.raises(ConfigError, match="is not empty and is not an EasyMFT run"):
-        folder.check(make_config(), "meta_tune")
+        folder.check(make_config(), "meta_tune", INPUTS)
     (folder.path / "thesis.tex").unlink()
-    folder.claim(make_config(), "meta_tune")
+    folder.claim(make_config(), "meta_tune", INPUTS)
     with pytest.raises(ConfigError, match="holds a run of --mode meta_tune, received --mode finetune"):
-        folder.check(make_config(), "finetune")
+        folder.check(make_config(), "finetune", INPUTS)
 
 
 def test_what_is_written_before_the_run_is_not_in_the_way(folder, make_config):
     (folder.path / "cache").mkdir(parents=True)
     for name in ("validation.json", "skipped_rows_train.tsv", ".part.validation.json"):
         (folder.path / name).write_text("")
-    assert folder.check(make_config(), "meta_tune") is False
-    folder.claim(make_config(), "meta_tune")
+    assert folder.check(make_config(), "meta_tune", INPUTS) is False
+    folder.claim(make_config(), "meta_tune", INPUTS)
     assert folder.status()["mode"] == "meta_tune" and (folder.path / "cache").is_dir()
 
 
 def test_stopped_in_the_midst_of_the_claim(folder, make_config):
     """The config is written last; without it nothing was computed that could be of another run."""
-    folder.claim(make_config(), "meta_tune")
+    folder.claim(make_config(), "meta_tune", INPUTS)
     (folder.path / "config.json").unlink()
     config = make_config(**{"train.epochs": 3})
-    assert folder.check(config, "meta_tune") is False
-    folder.claim(config, "meta_tune")
+    assert folder.check(config, "meta_tune", INPUTS) is False
+    folder.claim(config, "meta_tune", INPUTS)
     assert json.loads((folder.path / "config.json").read_text())["train"]["epochs"] == 3
 
 
 def test_an_interrupted_run_goes_on_only_if_asked(folder, make_config):
-    folder.claim(make_config(), "meta_tune")
+    folder.claim(make_config(), "meta_tune", INPUTS)
     (folder.path / "resume").mkdir()
     with pytest.raises(ConfigError, match="interrupted run and runtime.resume is false"):
-        folder.check(make_config(**{"runtime.resume": False}), "meta_tune")
-    folder.claim(make_config(), "meta_tune")
+        folder.check(make_config(**{"runtime.resume": False}), "meta_tune", INPUTS)
+    folder.claim(make_config(), "meta_tune", INPUTS)
     assert (folder.path / "resume").is_dir()
 
 
 def test_overwrite_keeps_the_old_run(folder, make_config, tmp_path):
-    folder.claim(make_config(), "meta_tune")
+    folder.claim(make_config(), "meta_tune", INPUTS)
     folder.finish(models=[""])
     (folder.path / "best").mkdir()
     other = make_config(**{"runtime.overwrite": True, "train.epochs": 3})
-    assert folder.check(other, "finetune") is False
+    assert folder.check(other, "finetune", INPUTS) is False
     assert (folder.path / "best").exists()  # until the new run begins
-    folder.claim(other, "finetune")
-    assert folder.status() == {"mode": "finetune", "finished": False}
+    folder.claim(other, "finetune", INPUTS)
+    assert folder.status() == {"mode": "finetune", "finished": False, "inputs": INPUTS}
     assert RunFolder(tmp_path / "run.old").status()["mode"] == "meta_tune"
     assert (tmp_path / "run.old" / "best").is_dir() and not (folder.path / "best").exists()
     folder.finish(models=[""])
     with pytest.raises(ConfigError, match="run.old is in the way"):
-        folder.check(make_config(**{"runtime.overwrite": True}), "finetune")
+        folder.check(make_config(**{"runtime.overwrite": True}), "finetune", INPUTS)
 
 
 def test_places_that_cannot_be_written(folder, make_config, tmp_path, monkeypatch):
@@ -155,7 +171,7 @@ def test_places_that_cannot_be_written(folder, make_config, tmp_path, monkeypatc
     assert not (tmp_path / "new").exists()
     monkeypatch.setattr(os, "access", lambda place, mode: False)  # root may do anything
     with pytest.raises(ConfigError, match=f"^output_folder: cannot write to .*run: no permission for {tmp_path}$"):
-        folder.check(make_config(), "meta_tune")
+        folder.check(make_config(), "meta_tune", INPUTS)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_later_override_wins_and_makes_sections(write):
         ("train.learning_rate=1e999", "--set: train.learning_rate: expected a finite number, got inf"),
         ("train.learning_rate=true", "--set: train.learning_rate: expected a number above 0, got true"),
         ("data.strip_whitespace=yes", '--set: data.strip_whitespace: expected true or false, got "yes"'),
-        ("model.dropout=1.5", "--set: model.dropout: expected a number of at least 0 and at most 1, got 1.5"),
+        ("model.dropout=1.5", "--set: model.dropout: expected a number of at least 0 and at most 1, or null, got 1.5"),
         (
             "data.train_files=a.tsv",
             '--set: data.train_files: expected a list of texts, got "a.tsv"; a list of one is ["a.tsv"]',

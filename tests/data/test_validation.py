@@ -136,10 +136,21 @@ def test_skipped_rows_are_counted_by_split(tmp_path):
     assert len((tmp_path / "skipped.tsv").read_text().splitlines()) == 4
 
 
-def test_typicality_is_needed_in_train_only(tmp_path):
-    train = [(*row, "0.5") for row in TRAIN]
-    report = validate(tmp_path, train, dev=TRAIN[:1], columns=COLUMNS | {"typicality": 3})
-    assert [split.rows for split in report.splits] == [4, 1]
+@pytest.mark.parametrize("column", ["typicality", "weight", "id"])
+def test_some_columns_are_needed_in_train_only(tmp_path, column):
+    train = [(*row, f"0.{number}") for number, row in enumerate(TRAIN)]
+    report = validate(tmp_path, train, dev=TRAIN[:1], test=TRAIN[1:], columns=COLUMNS | {column: 3})
+    assert [split.rows for split in report.splits] == [4, 1, 3]
+
+
+def test_new_domains_of_test_files_are_told(tmp_path):
+    report = validate(tmp_path, test=[("a", "dvd", "POS"), ("b", "dvd", "NEG"), ("c", "attic", "NEG")])
+    assert report.domains == ["books", "dvd", "attic"]
+    assert report.splits[1].counts["attic"] == {"NEG": 1, "POS": 0}
+    assert report.splits[0].counts["attic"] == {"NEG": 0, "POS": 0}
+    first, *others = report.warnings
+    assert first.startswith("test: 'attic': no domain of the train files; a model of all domains")
+    assert others == ["test, domain 'books': no rows.", "test, domain 'attic': no rows of the class 'POS'."]
 
 
 def test_unlabelled_files_can_be_validated(tmp_path):

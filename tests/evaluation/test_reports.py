@@ -4,7 +4,6 @@ import json
 import pytest
 from rich.console import Console
 
-from easymft.evaluation.files import replacing
 from easymft.evaluation.metrics import DomainMetrics
 from easymft.evaluation.reports import (
     comparison_markdown,
@@ -14,6 +13,7 @@ from easymft.evaluation.reports import (
     print_table,
     write_metrics,
 )
+from easymft.files import replacing
 
 
 def result_of(*right_by_domain, domains=("books", "dvd")):

@@ -10,7 +10,8 @@ from easymft.config.schema import ConvertConfig, ModelConfig
 from easymft.errors import CheckpointError
 from easymft.model_zoo.convert import convert
 from easymft.model_zoo.pretrained import load_pretrained, save_pretrained
-from easymft.modeling.encoder import EncoderConfig, build_encoder
+from easymft.modeling.encoder import build_encoder
+from easymft.modeling.encoder_config import EncoderConfig
 
 HEAD = (np.arange(64, dtype=np.float32).reshape(32, 2), np.array([1.0, 2.0], np.float32))
 MODEL_GARDEN_WARNINGS = pytest.mark.filterwarnings("ignore:Input dict contained keys:UserWarning")

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from easymft.errors import CheckpointError
-from easymft.modeling.encoder import EncoderConfig, approximate_gelu, build_encoder, exact_gelu
+from easymft.modeling.encoder import approximate_gelu, build_encoder, exact_gelu
+from easymft.modeling.encoder_config import EncoderConfig
 
 CONFIG = EncoderConfig(
     vocab_size=50,

@@ -1,0 +1,60 @@
+"""What TF1 and TF2 checkpoints share; imports TensorFlow only to open one: finding weights must not wait for it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from easymft.errors import CheckpointError
+from easymft.model_zoo.tensor_store import list_names
+
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+CHECKPOINT_NAME = "bert_model.ckpt"
+
+
+@contextmanager
+def checkpoint_errors(path: str) -> Iterator[None]:
+    """Turns TensorFlow's errors while reading the checkpoint `path` into a CheckpointError of one line."""
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    try:
+        yield
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError, DecodeError) as error:
+        reason = re.sub(r"\s+", " ", str(error)).strip()[:200]
+        raise CheckpointError(f"{path}: damaged or cut short ({reason}); fetch or write it again") from error
+
+
+def find_checkpoint(path: Path) -> str | None:
+    """Finds a TF checkpoint's prefix: `path` itself, what the folder's file `checkpoint` names, or its only one.
+
+    Raises:
+        CheckpointError: The folder holds several and does not say which.
+    """
+    for prefix in (path, path.with_suffix("") if path.suffix == ".index" else path):
+        if prefix.with_name(prefix.name + ".index").is_file():
+            return str(prefix)
+    if not path.is_dir():
+        return None
+    prefixes = sorted(file.with_suffix("") for file in path.glob("*.index"))
+    if (path / "checkpoint").is_file():
+        import tensorflow as tf
+
+        latest = tf.train.latest_checkpoint(str(path))
+        if latest is not None:
+            return latest
+    if len(prefixes) > 1:
+        raise CheckpointError(f"{path}: holds several checkpoints; name one of {list_names(map(str, prefixes))}")
+    return str(prefixes[0]) if prefixes else None
+
+
+def is_object_checkpoint(checkpoint: str) -> bool:
+    """Whether a checkpoint was written by tf.train.Checkpoint (TF2), not by a TF1 Saver.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged.
+    """
+    import tensorflow as tf
+
+    with checkpoint_errors(checkpoint):
+        return tf.train.load_checkpoint(checkpoint).has_tensor(OBJECT_GRAPH)
