@@ -1,20 +1,26 @@
 """`Application`: what all applications share, from a config to running one of its modes."""
 
+from __future__ import annotations
+
 import importlib
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app_zoo.registry import MODES
 from app_zoo.run_folder import RunFolder
-from easymft.config.schema import ExperimentConfig
+from easymft.config.schema import ExperimentConfig, ModelConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import LabelMap, infer_maps
 from easymft.data.sources import digest_files, expand_files
 from easymft.errors import ConfigError
 from easymft.model_zoo.locate import locate_weights
 from easymft.modeling.encoder_config import EncoderConfig
+
+if TYPE_CHECKING:
+    from easymft.model_zoo.pretrained import PretrainedModel
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,35 @@ class Application:
 
     @cached_property
     def strategy(self):
-        """The tf.distribute strategy of the run; making it also sets seeds and precision."""
+        """The tf.distribute strategy of the run; making it also sets seeds."""
         from easymft.training.strategy import configure_runtime
 
         return configure_runtime(self.config.runtime)
+
+    @property
+    def precision(self) -> str:
+        """What `runtime.precision` means on this machine."""
+        from easymft.training.strategy import resolve_precision
+
+        return resolve_precision(self.config.runtime.precision)
+
+    def load_encoder(self, model: ModelConfig) -> PretrainedModel:
+        """Loads weights under the run's strategy, to compute as the run does.
+
+        Raises:
+            CheckpointError: The weights cannot be had.
+        """
+        from easymft.model_zoo.pretrained import load_pretrained
+        from easymft.training.strategy import COMPUTE_DTYPES
+
+        with self.strategy.scope():
+            return load_pretrained(
+                model,
+                seed=self.config.runtime.seed,
+                compute_dtype=COMPUTE_DTYPES[self.precision],
+                # Who averages over all positions has to have padded ones computed.
+                pack_tokens=self.config.mft.layer_pooling != "all_positions",
+            )
 
     @cached_property
     def inputs(self) -> dict[str, str]:

@@ -88,7 +88,7 @@ def _run(arguments: _Arguments) -> int:
     if arguments.dump_config or arguments.mode is None:
         sys.stdout.write(dump_config(config))
         return 0
-    _prepare_environment(config.runtime.precision)
+    _prepare_environment()
     warnings.showwarning = _show_warning
     application = resolve_application(config.application)(config)
     application.run(arguments.mode, dry_run=arguments.dry_run)
@@ -99,15 +99,13 @@ def _show_warning(message: Warning | str, *_: object) -> None:
     print(f"easymft: warning: {message}", file=sys.stderr)
 
 
-def _prepare_environment(precision: str) -> None:
+def _prepare_environment() -> None:
     """Sets what TensorFlow reads once, when it is imported: how much it logs, and how it multiplies float32."""
     # Without an NVIDIA driver TensorFlow logs an error that there is none; what goes wrong in earnest is raised anyway.
     quiet = "2" if os.path.exists("/proc/driver/nvidia") else "3"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", quiet)
-    if precision == "bfloat16_matmul":
-        os.environ[_BFLOAT16_VARIABLE] = "BF16"
-    elif os.environ.pop(_BFLOAT16_VARIABLE, None) is not None:
-        note = f"{_BFLOAT16_VARIABLE} of the environment is not used; runtime.precision decides, and is {precision}"
+    if os.environ.pop(_BFLOAT16_VARIABLE, None) is not None:
+        note = f"{_BFLOAT16_VARIABLE} of the environment is not used; runtime.precision decides"
         print(f"easymft: note: {note}", file=sys.stderr)
     for name in ("tensorflow", "absl", "tf_keras"):
         logging.getLogger(name).setLevel(logging.ERROR)

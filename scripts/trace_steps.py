@@ -33,7 +33,7 @@ from easymft.model_zoo.weight_map import get_variable, weight_rows
 from easymft.training.optimizer import build_optimizer
 from easymft.training.trainable import Trainable
 
-NO_DROPOUT = ["model.dropout=0.0", "model.attention_dropout=0.0", "model.head_dropout=0.0"]
+EXACT = ["runtime.precision=float32"] + [f"model.{name}=0.0" for name in ("dropout", "attention_dropout", "head_dropout")]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -109,7 +109,7 @@ def main() -> None:
     arguments = parse_arguments()
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
-    overrides = [*arguments.set, *NO_DROPOUT, f"output_folder={output}"]
+    overrides = [*arguments.set, *EXACT, f"output_folder={output}"]
     config = load_config(arguments.config, overrides, mode="meta_tune")
     if config.data.columns.typicality is None:
         raise SystemExit("data.columns.typicality: expected the column of a scored file, got null")

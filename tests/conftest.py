@@ -10,17 +10,19 @@ from easymft.mft.model import MetaFineTuner
 from easymft.modeling.classifier import TextClassifier
 from easymft.modeling.encoder import build_encoder
 from easymft.modeling.encoder_config import EncoderConfig
+from easymft.training.strategy import keep_arithmetic
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+keep_arithmetic()
 
 
 @pytest.fixture
 def make_classifier():
     """A small classifier; the same weights for the same seed."""
 
-    def make(seed=0, num_labels=3, dropout=0.0, num_layers=2):
+    def make(seed=0, num_labels=3, dropout=0.0, num_layers=2, compute_dtype="float32", pack_tokens=True):
         tf_keras.backend.experimental.enable_tf_random_generator()
         tf_keras.utils.set_random_seed(seed)
         config = EncoderConfig(
@@ -35,7 +37,7 @@ def make_classifier():
             dropout=dropout,
             attention_dropout=dropout,
         )
-        encoder = build_encoder(config)
+        encoder = build_encoder(config, compute_dtype, pack_tokens)
         generator = np.random.default_rng(seed)
         for variable in encoder.trainable_variables:
             variable.assign(variable + generator.normal(0, 0.1, variable.shape).astype(np.float32))

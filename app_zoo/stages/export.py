@@ -42,7 +42,7 @@ def _use_serving_runtime(app: Application) -> None:
     runtime = app.config.runtime
     if runtime.precision.startswith("mixed_"):
         print(f"runtime.precision {runtime.precision} is for training; the SavedModel computes in float32", flush=True)
-        runtime.precision = "float32"
+    runtime.precision = "float32"
     runtime.strategy = "one_device"
 
 

@@ -13,7 +13,7 @@ from easymft.data.batching import BatchPlan, make_dataset
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import CheckpointError
 from easymft.evaluation.metrics import DomainMetrics, flatten_metrics
-from easymft.model_zoo.pretrained import PretrainedModel, load_pretrained, save_pretrained
+from easymft.model_zoo.pretrained import PretrainedModel, save_pretrained
 from easymft.modeling.classifier import TextClassifier
 from easymft.training.callbacks import StepSummaries
 from easymft.training.inference import BatchInference
@@ -30,8 +30,7 @@ def load_weights(app: Application) -> PretrainedModel:
         CheckpointError: The weights cannot be had.
         ConfigError: They have fewer positions than the config's sequences.
     """
-    with app.strategy.scope():
-        pretrained = load_pretrained(app.config.model, seed=app.config.runtime.seed)
+    pretrained = app.load_encoder(app.config.model)
     app.check_length(pretrained.config, pretrained.source)
     return pretrained
 
@@ -114,7 +113,7 @@ def fit(
     with app.strategy.scope():
         trainable = Trainable(network, config.train.clip_norm, config.train.clip_repeated_rows)
         trainable.compile(
-            optimizer=_with_loss_scale(build_optimizer(config.train, steps.total_steps), config.runtime.precision),
+            optimizer=_with_loss_scale(build_optimizer(config.train, steps.total_steps), app.precision),
             jit_compile=config.runtime.jit_compile,
         )
     make_batches = training_batches(app, tokens, typicality, getattr(network, "corrupt", None))

@@ -11,7 +11,7 @@ from easymft.data.labels import load_maps
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.errors import ConfigError
 from easymft.model_zoo.bert_files import read_vocabulary
-from easymft.model_zoo.pretrained import PretrainedModel, load_pretrained
+from easymft.model_zoo.pretrained import PretrainedModel
 from easymft.modeling.classifier import TextClassifier
 
 # What decides how a text becomes token ids is the run's. A config that works on the run may repeat the first three, but
@@ -68,8 +68,7 @@ def open_run(app: Application) -> TrainedRun:
 def load_classifier(app: Application, run: TrainedRun, part: str) -> tuple[TextClassifier, PretrainedModel]:
     """The best classifier of one of the run's parts."""
     settings = ModelConfig(weights=str(run.model_folder(part)), weights_format="huggingface")
-    with app.strategy.scope():
-        pretrained = load_pretrained(settings, seed=app.config.runtime.seed)
+    pretrained = app.load_encoder(settings)
     return build_classifier(app, pretrained, run.maps, "transfer"), pretrained
 
 

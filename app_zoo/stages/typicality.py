@@ -83,7 +83,7 @@ def score(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, m
         repr(pretrained.config),
         config.embedding,
         str(length),
-        app.config.runtime.precision,
+        app.precision,
     )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     file = app.cache_folder / f"embeddings-{key}.npy"

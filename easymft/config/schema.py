@@ -243,8 +243,10 @@ class RuntimeConfig(Section):
     logical_cpus: PositiveInt | None = Field(
         None, description="Split the CPU into this many devices, to try a strategy."
     )
-    precision: Literal["float32", "bfloat16_matmul", "mixed_bfloat16", "mixed_float16"] = Field(
-        "float32", description="bfloat16_matmul: float32 everywhere, products on the CPU's bfloat16 units."
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "auto",
+        description="Of matrix products; variables, sums and the loss are float32. auto: mixed_bfloat16 where the CPU "
+        "or all GPUs multiply it faster, mixed_float16 on older GPUs that only multiply that faster, else float32.",
     )
     deterministic: bool = Field(False, description="Bit-equal repeats, at some cost in speed.")
     jit_compile: bool = Field(False, description="Compile the training step with XLA.")

@@ -34,7 +34,7 @@ class PretrainedModel:
     """An encoder with its weights, and what came with it.
 
     Attributes:
-        encoder: A built BertEncoderV2 (see `easymft.modeling.encoder.build_encoder`).
+        encoder: A built `FastBertEncoder` (see `easymft.modeling.encoder.build_encoder`).
         config: Its config, with the user's activation and dropout.
         vocabulary: The WordPiece vocabulary; as long as the word embedding table.
         head: Kernel [d, M] and bias [M] of the checkpoint's classifier, float32; None without one.
@@ -54,12 +54,16 @@ class PretrainedModel:
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
-def load_pretrained(model: ModelConfig, *, seed: int) -> PretrainedModel:
+def load_pretrained(
+    model: ModelConfig, *, seed: int, compute_dtype: str = "float32", pack_tokens: bool = True
+) -> PretrainedModel:
     """Loads the encoder that `model` names, or makes a random one if, and only if, `model` asks for that.
 
     Args:
         model: The model section of a config.
         seed: Of the random values with initialization "random"; otherwise of no effect.
+        compute_dtype: As in `easymft.modeling.encoder.build_encoder`.
+        pack_tokens: Likewise.
 
     Returns:
         The encoder with its vocabulary, and the checkpoint's head if it has one.
@@ -69,7 +73,7 @@ def load_pretrained(model: ModelConfig, *, seed: int) -> PretrainedModel:
         ConfigError: `model` names no weights, or an encoder shape beside weights.
     """
     if model.initialization == "random":
-        return _make_random(model, seed)
+        return _make_random(model, seed, compute_dtype, pack_tokens)
     if model.weights is None:
         raise ConfigError("model.weights is null; name weights, or set model.initialization to random")
     if model.encoder is not None:
@@ -79,7 +83,7 @@ def load_pretrained(model: ModelConfig, *, seed: int) -> PretrainedModel:
     config = _override(config, model)
     vocabulary = _read_fitting_vocabulary(location.folder, model, config)
     store = _open(location)
-    encoder = build_encoder(config)
+    encoder = build_encoder(config, compute_dtype, pack_tokens)
     ignored = fill_encoder(encoder, config.num_layers, store)
     head = read_head(store, config.hidden_size)
     if head is not None and labels is not None and len(labels) != len(head[1]):
@@ -177,7 +181,7 @@ def _open(location: Location) -> TensorStore:
     return (open_tf1 if location.format == "tf1" else open_tf2)(str(location.checkpoint))
 
 
-def _make_random(model: ModelConfig, seed: int) -> PretrainedModel:
+def _make_random(model: ModelConfig, seed: int, compute_dtype: str, pack_tokens: bool) -> PretrainedModel:
     """An untrained encoder, its values a function of the seed alone."""
     folder = _random_folder(model)
     if model.encoder is not None:
@@ -193,7 +197,7 @@ def _make_random(model: ModelConfig, seed: int) -> PretrainedModel:
             "model.initialization is random, but there is no model.vocabulary_file, nor model.weights with one"
         )
     vocabulary = _read_fitting_vocabulary(folder, model, config)
-    encoder = build_encoder(config)
+    encoder = build_encoder(config, compute_dtype, pack_tokens)
     for row in weight_rows(config.num_layers):
         variable = get_variable(encoder, row)
         variable.assign(_random_value(row.tf2, tuple(variable.shape), seed))

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import tf_keras
-from official.nlp.modeling.networks import BertEncoderV2
 
 from easymft.modeling.encoder_config import EncoderConfig
+from easymft.modeling.fast_encoder import FastBertEncoder
 
 
 def exact_gelu(inputs: Any) -> Any:
@@ -19,20 +19,27 @@ def approximate_gelu(inputs: Any) -> Any:
     return tf_keras.activations.gelu(inputs, approximate=True)
 
 
-def build_encoder(config: EncoderConfig) -> BertEncoderV2:
+def build_encoder(
+    config: EncoderConfig, compute_dtype: str = "float32", pack_tokens: bool = True
+) -> FastBertEncoder:
     """Builds Model Garden's BERT encoder with all its variables, at truncated normal (0.02) values.
 
     Called with {"input_word_ids", "input_mask", "input_type_ids"}, int32 [b, L] each, it returns "sequence_output"
     [b, L, d], "pooled_output" [b, d] (dense + tanh of the first token) and "encoder_outputs", a list of each layer's
-    [b, L, d]. Variables are made under the current distribution strategy and Keras dtype policy.
+    [b, L, d]. Variables are float32, made under the current distribution strategy.
 
     Args:
         config: The encoder's shape.
+        compute_dtype: Of matrix products: "float32", "bfloat16" or "float16".
+        pack_tokens: Leave padding out, where the outputs are then 0.
 
     Returns:
         The encoder. Its values are untrained; `easymft.model_zoo.pretrained.load_pretrained` fills them in.
     """
-    encoder = BertEncoderV2(
+    encoder = FastBertEncoder(
+        compute_dtype_name=compute_dtype,
+        pack_tokens=pack_tokens,
+        approximate_gelu=config.activation == "gelu_approximate",
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,
         num_layers=config.num_layers,
@@ -46,7 +53,10 @@ def build_encoder(config: EncoderConfig) -> BertEncoderV2:
         initializer=tf_keras.initializers.TruncatedNormal(stddev=0.02),
         name="encoder",
     )
-    # Called on one token rather than symbolically, which is several times slower the first time.
+    # Model Garden's layers make their variables when they are called: on one token, and not symbolically, which is
+    # several times slower the first time.
+    encoder.fast = False
     token = np.zeros((1, 1), np.int32)
     encoder({"input_word_ids": token, "input_mask": token + 1, "input_type_ids": token})
+    encoder.fast = True
     return encoder

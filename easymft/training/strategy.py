@@ -1,5 +1,7 @@
 """Devices, precision and randomness of a run."""
 
+from pathlib import Path
+
 import tensorflow as tf
 import tf_keras
 
@@ -8,7 +10,7 @@ from easymft.errors import ConfigError
 
 
 def configure_runtime(runtime: RuntimeConfig) -> tf.distribute.Strategy:
-    """Sets seeds, determinism and precision for this process, and builds the strategy; to be called once, first.
+    """Sets seeds and determinism for this process, and builds the strategy; to be called once, first.
 
     Returns:
         A strategy for one device, or one that mirrors the model on several.
@@ -20,12 +22,19 @@ def configure_runtime(runtime: RuntimeConfig) -> tf.distribute.Strategy:
     tf_keras.utils.set_random_seed(runtime.seed)
     # Dropout then draws from tf.random.Generator variables, whose state can be kept: a resumed run equals a whole one.
     tf_keras.backend.experimental.enable_tf_random_generator()
+    keep_arithmetic()
     if runtime.deterministic:
         tf.config.experimental.enable_op_determinism()
-    tf_keras.mixed_precision.set_global_policy(
-        runtime.precision if runtime.precision.startswith("mixed_") else "float32"
-    )
     return _build_strategy(runtime)
+
+
+def keep_arithmetic() -> None:
+    """Keeps TensorFlow from reordering products and sums, which it does otherwise in each graph.
+
+    Then a step's numbers do not depend on what else is in its graph: equal networks in different wrappers stay equal to
+    the bit. It costs no time that could be measured.
+    """
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 def _split_cpu(logical_cpus: int | None) -> None:
@@ -49,3 +58,29 @@ def _build_strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
     if mirrored:
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     return tf.distribute.OneDeviceStrategy(devices[0].name)
+
+
+COMPUTE_DTYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 and, the last, Arm
+
+
+def resolve_precision(precision: str) -> str:
+    """Decides what `auto` means on this machine: a key of `COMPUTE_DTYPES`."""
+    if precision != "auto":
+        return precision
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "mixed_bfloat16" if _BFLOAT16_FLAGS & _cpu_flags() else "float32"
+    capability = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
+    if capability >= (8, 0):
+        return "mixed_bfloat16"
+    return "mixed_float16" if capability >= (7, 0) else "float32"
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # another system than Linux
+        return set()
+    found = (line for line in lines if line.lower().startswith(("flags", "features")))
+    return set(next(found, "").partition(":")[2].split())

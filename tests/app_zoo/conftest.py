@@ -65,7 +65,7 @@ class Project:
             "model": {"weights": str(weights)},
             "train": {"epochs": 1, "global_batch_size": 8, "learning_rate": 1e-3},
             "prediction": {"input_files": [str(folder / "test.tsv")]},
-            "runtime": {"progress": False},
+            "runtime": {"progress": False, "precision": "float32"},
         }
 
     def make_rows(self, count: int, seed: int = 0, domains: tuple[str, ...] = DOMAINS) -> list[list[str]]:

@@ -62,13 +62,14 @@ def test_runs_the_mode(config_file, runs):
     assert config.mft.corruption == "false_domain"
 
 
-def test_precision_sets_the_environment(config_file, runs, capsys):
+def test_the_environment_does_not_decide_precision(config_file, runs, capsys, monkeypatch):
     words = ["--mode", "meta_tune", "--config", config_file]
-    command.main([*words, "--set", "runtime.precision=bfloat16_matmul"])
+    command.main(words)
     assert capsys.readouterr().err == ""
+    monkeypatch.setenv("TF_SET_ONEDNN_FPMATH_MODE", "BF16")
     command.main(words)
     assert "TF_SET_ONEDNN_FPMATH_MODE of the environment is not used" in capsys.readouterr().err
-    assert [variable for *_, variable in runs] == ["BF16", None]
+    assert [variable for *_, variable in runs] == [None, None]
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] in "23"
 
 

@@ -118,11 +118,7 @@ def test_a_compiled_step_is_the_same_step(make_classifier, make_features):
 
 
 def test_half_precision_scales_its_loss(make_classifier, make_features):
-    tf_keras.mixed_precision.set_global_policy("mixed_float16")
-    try:
-        trainable = Trainable(make_classifier())
-    finally:
-        tf_keras.mixed_precision.set_global_policy("float32")
+    trainable = Trainable(make_classifier(compute_dtype="float16"))
     optimizer = tf_keras.mixed_precision.LossScaleOptimizer(build_optimizer(TRAIN, 10))
     trainable.compile(optimizer=optimizer)
     half = trainable.train_step(make_features())

@@ -1,0 +1,169 @@
+"""The arithmetic of a transformer layer with few passes over memory; each gradient is written out.
+
+Products take `dtype` (float32, bfloat16 or float16) in and out; sums over a row, the residual stream and all gradients
+of variables are float32. Between matrix products the arithmetic is bound by memory, so that what counts is how often a
+tensor is read: dropout masks are single random bytes, gradients of softmax and GELU reuse what the forward pass left.
+"""
+
+import math
+
+import tensorflow as tf
+
+RATE_STEPS = 256  # a dropout rate is rounded to so many parts, as a mask compares random bytes
+
+
+class Dropout:
+    """Draws masks from random bytes.
+
+    Args:
+        rate: Share of the values to drop, in [0, 1); rounded to 1/256, and what is kept is scaled by what that is.
+        seed: [2] int32, of one step.
+    """
+
+    def __init__(self, rate: float, seed: tf.Tensor):
+        self._threshold = round(rate * RATE_STEPS)
+        self.scale = RATE_STEPS / (RATE_STEPS - self._threshold)
+        self._seed, self._draws = seed, 0
+
+    def mask(self, shape: tf.Tensor, dtype: tf.DType) -> tf.Tensor | None:
+        """Ones and zeros of `shape`, each time others; None where nothing is dropped."""
+        if not self._threshold:
+            return None
+        self._draws += 1
+        count = tf.reduce_prod(shape)
+        seed = self._seed + [0, self._draws]
+        words = tf.random.stateless_uniform([(count + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int32)
+        drawn = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:count], shape)
+        return tf.cast(drawn >= tf.constant(self._threshold, tf.uint8), dtype)
+
+
+def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Inputs [T, d] @ kernel [d, e] + bias [e], as `dtype`; the gradients have the arguments' types."""
+    inputs_dtype = inputs.dtype
+
+    @tf.custom_gradient
+    def product(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, object]:
+        inputs, kernel = tf.cast(inputs, dtype), tf.cast(kernel, dtype)
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            upstream = tf.cast(upstream, dtype)
+            to_inputs = tf.cast(tf.matmul(upstream, kernel, transpose_b=True), inputs_dtype)
+            to_kernel = tf.cast(tf.matmul(inputs, upstream, transpose_a=True), tf.float32)
+            return to_inputs, to_kernel, tf.reduce_sum(tf.cast(upstream, tf.float32), 0)
+
+        return tf.nn.bias_add(tf.matmul(inputs, kernel), tf.cast(bias, dtype)), gradient
+
+    return product(inputs, tf.convert_to_tensor(kernel), tf.convert_to_tensor(bias))
+
+
+def gelu(inputs: tf.Tensor, approximate: bool) -> tf.Tensor:
+    """GELU in float32, returned in the type of `inputs`, by the error function or its tanh approximation."""
+
+    @tf.custom_gradient
+    def activation(inputs: tf.Tensor) -> tuple[tf.Tensor, object]:
+        # bias_add before it, this is one operation with the product in TensorFlow's own graph rewriting.
+        return tf.nn.gelu(inputs, approximate), lambda upstream: upstream * _gelu_slope(inputs, approximate)
+
+    return activation(inputs)
+
+
+def _gelu_slope(inputs: tf.Tensor, approximate: bool) -> tf.Tensor:
+    x = tf.cast(inputs, tf.float32)
+    square = x * x
+    if approximate:
+        scale = math.sqrt(2.0 / math.pi)
+        tanh = tf.tanh(scale * x * (1.0 + 0.044715 * square))
+        slope = 0.5 * (1.0 + tanh) + (0.5 * scale) * x * (1.0 - tanh * tanh) * (1.0 + (3 * 0.044715) * square)
+    else:
+        density = tf.exp(-0.5 * square) * (1.0 / math.sqrt(2.0 * math.pi))
+        slope = (0.5 + 0.5 * tf.math.erf(x * math.sqrt(0.5))) + x * density
+    return tf.cast(slope, inputs.dtype)
+
+
+def add_and_normalize(
+    residual: tf.Tensor | None,
+    inputs: tf.Tensor,
+    gamma: tf.Tensor,
+    beta: tf.Tensor,
+    epsilon: float,
+    dropout: Dropout | None = None,
+) -> tf.Tensor:
+    """Layer normalisation of residual + dropout(inputs), in float32.
+
+    Args:
+        residual: [T, d] float32; None for 0.
+        inputs: [T, d] of any float type.
+        gamma: [d], of the normalisation.
+        beta: [d] likewise.
+        epsilon: Added to the variance.
+        dropout: None for none.
+    """
+    mask = None if dropout is None else dropout.mask(tf.shape(inputs), tf.float32)
+    if mask is not None:
+        mask = mask * dropout.scale
+
+    @tf.custom_gradient
+    def normalize(total: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, object]:
+        centered = total - tf.reduce_mean(total, -1, keepdims=True)
+        inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centered), -1, keepdims=True) + epsilon)
+        normal = centered * inverse
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            along = upstream * normal
+            scaled = upstream * gamma
+            slope = tf.reduce_mean(scaled * normal, -1, keepdims=True)
+            to_total = inverse * (scaled - tf.reduce_mean(scaled, -1, keepdims=True) - normal * slope)
+            return to_total, tf.reduce_sum(along, 0), tf.reduce_sum(upstream, 0)
+
+        return normal * gamma + beta, gradient
+
+    inputs = tf.cast(inputs, tf.float32)
+    inputs = inputs if mask is None else inputs * mask
+    total = inputs if residual is None else residual + inputs
+    return normalize(total, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
+
+
+def attend(
+    queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor, dropout: Dropout | None = None
+) -> tf.Tensor:
+    """Softmax attention.
+
+    Args:
+        queries: [b, heads, L, width], scaled already.
+        keys: [b, heads, L, width].
+        values: [b, heads, L, width].
+        mask: [b, L], 1 for real tokens.
+        dropout: On the attention probabilities; None for none.
+
+    Returns:
+        [b, heads, L, width].
+    """
+    dtype = queries.dtype
+    least = -3e4 if dtype == tf.float16 else -1e9
+    unseen = (1.0 - tf.cast(mask, dtype))[:, None, None, :] * tf.constant(least, dtype)
+    shape = tf.stack([*tf.unstack(tf.shape(queries))[:3], tf.shape(keys)[2]])
+    kept = None if dropout is None else dropout.mask(shape, dtype)
+    scale = tf.constant(1.0 if kept is None else dropout.scale, dtype)
+
+    @tf.custom_gradient
+    def attention(queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, object]:
+        shares = tf.nn.softmax(tf.matmul(queries, keys, transpose_b=True) + unseen)
+        used = shares if kept is None else shares * kept
+        outputs = tf.matmul(used, values) * scale
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            # What softmax takes off each row, sum_j share_j * gradient_j, is outputs . upstream, which is far smaller.
+            taken = tf.reduce_sum(tf.cast(upstream, tf.float32) * tf.cast(outputs, tf.float32), -1, keepdims=True)
+            upstream = upstream * scale
+            to_shares = tf.matmul(upstream, values, transpose_b=True)
+            to_shares = to_shares if kept is None else to_shares * kept
+            to_scores = shares * (to_shares - tf.cast(taken, dtype))
+            return (
+                tf.matmul(to_scores, keys),
+                tf.matmul(to_scores, queries, transpose_a=True),
+                tf.matmul(used, upstream, transpose_a=True),
+            )
+
+        return outputs, gradient
+
+    return attention(queries, keys, values)
