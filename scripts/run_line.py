@@ -16,7 +16,14 @@ from pathlib import Path
 
 from easymft.config.loading import load_config
 
-STAGES = ("typicality", "meta_tune", "finetune", "finetune_plain")
+# Stage -> its mode, the config's name, what it changes, and its row in the table.
+STAGES = {
+    "typicality": ("typicality", "typicality", [], None),
+    "meta_tune": ("meta_tune", "meta_tune", [], "MFT model, no fine-tuning"),
+    "finetune": ("finetune", "finetune", ["model.head=fresh"], "MFT, then fine-tuned, fresh head"),
+    "finetune_transfer": ("finetune", "finetune", ["model.head=transfer"], "MFT, then fine-tuned, its own head"),
+    "finetune_plain": ("finetune", "finetune_plain", [], "plain fine-tuning of each domain"),
+}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -58,9 +65,9 @@ def run_stage(configs: Path, stage: str, folder: Path, overrides: list[str]) -> 
     Raises:
         SystemExit: The stage failed.
     """
-    words = [sys.executable, "-m", "app_zoo.main", "--mode", stage.split("_plain")[0], "--config"]
-    words += [str(configs / f"{stage}.json")]
-    for override in [f"output_folder={folder / stage}", "runtime.progress=false", *overrides]:
+    mode, config, changes, _ = STAGES[stage]
+    words = [sys.executable, "-m", "app_zoo.main", "--mode", mode, "--config", str(configs / f"{config}.json")]
+    for override in [f"output_folder={folder / stage}", "runtime.progress=false", *changes, *overrides]:
         words += ["--set", override]
     print(" ".join(words[1:]), flush=True)
     started = time.perf_counter()
@@ -84,7 +91,7 @@ def run_seed(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str
         record = folder / f"{stage}.json"
         if not record.exists():
             extra = [] if stage == "typicality" else training  # the whole file is scored, once
-            if stage == "finetune":
+            if STAGES[stage][1] == "finetune":
                 extra = [*extra, f"model.weights={folder / 'meta_tune'}"]
             if stage == "typicality" and seed != arguments.seeds[0]:
                 continue
@@ -92,33 +99,36 @@ def run_seed(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str
             metrics = folder / stage / "metrics.json"
             accuracy = {}
             if metrics.exists():
-                by_domain = json.loads(metrics.read_text())["test"]
-                accuracy = {name: values["accuracy"] for name, values in by_domain["by_domain"].items()}
-                accuracy["average"] = by_domain["domain_average"]["accuracy"]
+                for split, found in json.loads(metrics.read_text()).items():
+                    accuracy[split] = {name: values["accuracy"] for name, values in found["by_domain"].items()}
+                    accuracy[split]["average"] = found["domain_average"]["accuracy"]
             record.write_text(json.dumps({**cost, "accuracy": accuracy}, indent=1))
         measured[stage] = json.loads(record.read_text())
     return measured
 
 
 def render(results: list[dict[str, dict]], arguments: argparse.Namespace) -> str:
-    """The table: test accuracy in percent (mean and sd over seeds), then seconds and peak memory of each stage."""
-    names = list(results[0]["finetune"]["accuracy"])
-    shown = {"meta_tune": "MFT model, no fine-tuning", "finetune": "MFT, then fine-tuned", "finetune_plain": "plain"}
-    lines = [f"Command: `python scripts/run_line.py {' '.join(sys.argv[1:])}`", ""]
-    lines += ["| test accuracy, % | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
-    for stage, title in shown.items():
-        cells = []
-        for name in names:
-            values = [100 * result[stage]["accuracy"][name] for result in results]
-            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.mean(values):.2f}{spread}")
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    """The table: test accuracy in percent (mean and standard deviation over seeds), then seconds and peak memory of each stage."""
+    lines = [f"Command: `python scripts/run_line.py {' '.join(sys.argv[1:])}`"]
+    for split in ("dev", "test"):
+        names = list(results[0]["meta_tune"]["accuracy"][split])
+        lines += ["", f"| {split} accuracy, % | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+        for stage, (*_, title) in STAGES.items():
+            if title is not None:
+                measured = [result[stage]["accuracy"][split] for result in results]
+                cells = [_mean_and_spread([100 * accuracy[name] for accuracy in measured]) for name in names]
+                lines.append(f"| {title} | " + " | ".join(cells) + " |")
     lines += ["", "| stage | seconds | peak memory, MiB |", "|---|---:|---:|"]
     for stage in STAGES:
         costs = [result[stage] for result in results if stage in result]
         seconds = ", ".join(f"{cost['seconds']:.0f}" for cost in costs)
         lines.append(f"| {stage} | {seconds} | {max(cost['peak_mib'] for cost in costs):.0f} |")
     return "\n".join(lines) + "\n"
+
+
+def _mean_and_spread(values: list[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{spread}"
 
 
 def main() -> None:

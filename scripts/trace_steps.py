@@ -33,7 +33,7 @@ from easymft.model_zoo.weight_map import get_variable, weight_rows
 from easymft.training.optimizer import build_optimizer
 from easymft.training.trainable import Trainable
 
-EXACT = ["runtime.precision=float32"] + [f"model.{name}=0.0" for name in ("dropout", "attention_dropout", "head_dropout")]
+EXACT = ["model.dropout=0.0", "model.attention_dropout=0.0", "model.head_dropout=0.0", "runtime.precision=float32"]
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -94,7 +94,7 @@ def test_a_fresh_process_serves_what_predict_says(make_app, tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"text": text, "text_pair": pair}) + "\n" for text, pair in ROWS))
     predict = [f'prediction.input_files=["{rows}"]', f'prediction.output_file="{tmp_path / "out.jsonl"}"']
-    app = make_app(pair=True, overrides=predict)
+    app = make_app(pair=True, overrides=[*predict, "runtime.precision=float32"])
     app.run("predict")
     app.run("export")
     predicted = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
