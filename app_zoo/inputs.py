@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from app_zoo.base import Application, Maps
-from easymft.data.batching import BatchPlan, make_dataset
+from easymft.data.batching import PREFETCHED_BATCHES, BatchPlan, make_dataset
 from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING
 from easymft.data.token_cache import build_token_dataset
 from easymft.data.token_dataset import TokenDataset
@@ -74,6 +74,6 @@ def training_batches(
             dataset = dataset.map(lambda features: features | {"typicality": tf.gather(scores, features["index"])})
         if corrupt is not None:
             dataset = dataset.enumerate(start=first_step).map(corrupt)
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        return dataset.prefetch(PREFETCHED_BATCHES)
 
     return make

@@ -108,7 +108,7 @@ def run_seed(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str
 
 
 def render(results: list[dict[str, dict]], arguments: argparse.Namespace) -> str:
-    """The table: test accuracy in percent (mean and standard deviation over seeds), then seconds and peak memory of each stage."""
+    """The tables: accuracy in percent (mean and standard deviation over seeds), seconds and peak memory."""
     lines = [f"Command: `python scripts/run_line.py {' '.join(sys.argv[1:])}`"]
     for split in ("dev", "test"):
         names = list(results[0]["meta_tune"]["accuracy"][split])

@@ -11,12 +11,15 @@ from rich.progress import Progress
 from app_zoo.base import Application
 from app_zoo.run_folder import check_writable
 from app_zoo.stages.trained import TrainedRun, load_classifier, load_preprocessor, open_run
+from easymft.data.batching import PREFETCHED_BATCHES, with_options
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.sources import expand_files
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.writing import TableWriter, same_form
 from easymft.errors import ConfigError, DataError
 from easymft.training.inference import BatchInference
+
+_PARALLEL_BATCHES = 2  # tokenised at once
 
 
 def run(app: Application) -> None:
@@ -126,5 +129,5 @@ class Predictor:
         texts = {"text": [batch.text[row] for row in rows], "index": rows.astype(np.int64)}
         if batch.text_pair:
             texts["text_pair"] = [batch.text_pair[row] for row in rows]
-        dataset = tf.data.Dataset.from_tensor_slices(texts).batch(self._batch_size)
-        return dataset.map(self._tokenise, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        dataset = with_options(tf.data.Dataset.from_tensor_slices(texts)).batch(self._batch_size)
+        return dataset.map(self._tokenise, num_parallel_calls=_PARALLEL_BATCHES).prefetch(PREFETCHED_BATCHES)

@@ -10,7 +10,7 @@ from easymft.errors import DataError
 
 _POOL_BATCHES = 50
 _LENGTH_MULTIPLE = 8
-_PREFETCHED_BATCHES = 8
+PREFETCHED_BATCHES = 8
 _ORDER, _BATCH_ORDER = 0, 1  # Kinds of random numbers.
 
 
@@ -164,7 +164,14 @@ def make_dataset(tokens: TokenDataset, batches: Sequence[np.ndarray], *, padded_
     }
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    return with_options(dataset).prefetch(PREFETCHED_BATCHES)
+
+
+def with_options(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Sets what every dataset here needs; to be called on a source, as options reach all that is built on it."""
     options = tf.data.Options()
+    # tf.data's tuning thread now and then misses its end, and the process hangs as the iterator is deleted.
+    options.autotune.enabled = False
     # The generator has no files to share out among workers; a strategy splits each global batch over its replicas.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options).prefetch(_PREFETCHED_BATCHES)
+    return dataset.with_options(options)

@@ -164,6 +164,7 @@ def test_dataset_holds_the_batches(padded_length):
     batches = BatchPlan(lengths, 8, seed=1, shuffle=True, group_by_length=True).batches(0)
     dataset = make_dataset(tokens, batches, padded_length=padded_length)
     assert dataset.cardinality().numpy() == 13
+    assert dataset.map(lambda features: features).options().autotune.enabled is False  # see with_options
     seen = 0
     for batch, features in zip(batches, dataset.as_numpy_iterator(), strict=True):
         expected = padded_length or min(32, -(-lengths[batch].max() // 8) * 8)
