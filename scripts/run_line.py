@@ -5,6 +5,7 @@ Example, what docs/results.md was made with:
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -35,6 +36,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rows_per_cell", type=int, help="train on the first N rows of each domain and class"
     )
+    parser.add_argument("--dev_rows", type=int, help="evaluate on the first N rows of the dev files")
+    parser.add_argument("--test_rows", type=int, help="evaluate on the first N rows of the test files")
     parser.add_argument("--set", action="append", default=[], help="passed on to every stage")
     return parser.parse_args()
 
@@ -53,6 +56,13 @@ def subset_train_file(config_file: Path, rows_per_cell: int, folder: Path) -> Pa
                 taken[cell] += 1
                 if taken[cell] <= rows_per_cell:
                     output.write(line)
+    return target
+
+
+def first_rows(files: list[str], rows: int, target: Path) -> Path:
+    """Writes the first rows of (headerless) files."""
+    lines = (line for file in files for line in open(file, encoding="utf-8", newline="\n"))
+    target.write_text("".join(itertools.islice(lines, rows)), encoding="utf-8", newline="\n")
     return target
 
 
@@ -86,6 +96,13 @@ def run_seed(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str
         training = [f'data.train_files=["{subset}"]']
     else:
         training = []
+    data = load_config(configs / "meta_tune.json").data
+    for name in ("dev", "test"):
+        rows = getattr(arguments, f"{name}_rows")
+        if rows:
+            folder.mkdir(parents=True, exist_ok=True)
+            subset = first_rows(getattr(data, f"{name}_files"), rows, folder / f"{name}.tsv")
+            training.append(f'data.{name}_files=["{subset}"]')
     measured = {}
     for stage in STAGES:
         record = folder / f"{stage}.json"
