@@ -106,8 +106,8 @@ class Application:
                 model,
                 seed=self.config.runtime.seed,
                 compute_dtype=COMPUTE_DTYPES[self.precision],
-                # Who averages over all positions has to have padded ones computed.
-                pack_tokens=self.config.mft.layer_pooling != "all_positions",
+                # Who averages over all positions needs padded ones, and XLA needs shapes that do not hang on values.
+                pack_tokens=self.config.mft.layer_pooling != "all_positions" and not self.config.runtime.jit_compile,
             )
 
     @cached_property
