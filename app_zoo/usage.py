@@ -79,7 +79,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
     "finetune": _ModeText(
         "output_folder, data.train_files, data.columns.label, model.weights (or the folder of a meta_tune run)",
         "data, model, mft (its preset), train, evaluation, runtime",
-        'train.domains ("all", "union" or a list), epochs, learning_rate; model.head (fresh or transfer)',
+        'train.domains ("all", "union" or a list), epochs, learning_rate; model.head (auto, fresh or transfer)',
         "output_folder/<domain>: best/, last/; metrics.json by domain; tensorboard/",
         "easymft --mode finetune --config my.json --set model.weights=runs/my_mft --set 'train.domains=[\"books\"]'",
     ),

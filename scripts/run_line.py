@@ -36,6 +36,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rows_per_cell", type=int, help="train on the first N rows of each domain and class"
     )
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="of these only")
     parser.add_argument("--dev_rows", type=int, help="evaluate on the first N rows of the dev files")
     parser.add_argument("--test_rows", type=int, help="evaluate on the first N rows of the test files")
     parser.add_argument("--set", action="append", default=[], help="passed on to every stage")
@@ -104,7 +105,7 @@ def run_seed(arguments: argparse.Namespace, seed: int, folder: Path) -> dict[str
             subset = first_rows(getattr(data, f"{name}_files"), rows, folder / f"{name}.tsv")
             training.append(f'data.{name}_files=["{subset}"]')
     measured = {}
-    for stage in STAGES:
+    for stage in arguments.stages:
         record = folder / f"{stage}.json"
         if not record.exists():
             extra = [] if stage == "typicality" else training  # the whole file is scored, once
@@ -131,12 +132,12 @@ def render(results: list[dict[str, dict]], arguments: argparse.Namespace) -> str
         names = list(results[0]["meta_tune"]["accuracy"][split])
         lines += ["", f"| {split} accuracy, % | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
         for stage, (*_, title) in STAGES.items():
-            if title is not None:
+            if title is not None and stage in arguments.stages:
                 measured = [result[stage]["accuracy"][split] for result in results]
                 cells = [_mean_and_spread([100 * accuracy[name] for accuracy in measured]) for name in names]
                 lines.append(f"| {title} | " + " | ".join(cells) + " |")
     lines += ["", "| stage | seconds | peak memory, MiB |", "|---|---:|---:|"]
-    for stage in STAGES:
+    for stage in arguments.stages:
         costs = [result[stage] for result in results if stage in result]
         seconds = ", ".join(f"{cost['seconds']:.0f}" for cost in costs)
         lines.append(f"| {stage} | {seconds} | {max(cost['peak_mib'] for cost in costs):.0f} |")

@@ -16,6 +16,7 @@ from easymft.data.label_map import LabelMap
 from easymft.data.labels import load_maps, save_maps
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
+from easymft.model_zoo.pretrained import PretrainedModel
 from easymft.training.resume import remove_state
 
 
@@ -30,6 +31,7 @@ def run(app: Application) -> None:
     parts = _parts(app, maps)
     pretrained = load_weights(app)
     build_classifier(app, pretrained, maps, app.config.model.head)  # says now if the head does not fit
+    _tell_head(app, pretrained, maps)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     dev_tokens = None
     if app.config.data.dev_files:
@@ -79,6 +81,13 @@ def _like_those_of_the_weights(app: Application, maps: Maps) -> Maps:
         known = [name for name in theirs.domains if name in domains]
         domains = LabelMap((*known, *(name for name in domains if name not in known)))
     return Maps(labels, domains)
+
+
+def _tell_head(app: Application, pretrained: PretrainedModel, maps: Maps) -> None:
+    if app.config.model.head == "auto" and pretrained.head is not None:
+        same = sorted(pretrained.labels or []) == sorted(maps.labels.names)
+        chosen = "taken over" if same else "not taken over, as it is of other classes"
+        print(f"classifier head of {pretrained.source}: {chosen}", flush=True)
 
 
 def _parts(app: Application, maps: Maps) -> list[str]:

@@ -36,7 +36,7 @@ def load_weights(app: Application) -> PretrainedModel:
 
 
 def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, head: str) -> TextClassifier:
-    """A classifier on the encoder, its head fresh or the weights' own.
+    """A classifier on the encoder, its head fresh or the weights' own; `auto`: their own if it is of the same classes.
 
     Raises:
         CheckpointError: `head` is `transfer` and the weights hold none, or one of other classes.
@@ -49,11 +49,12 @@ def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, 
             head_dropout=app.config.model.head_dropout,
             seed=app.config.runtime.seed,
         )
-    if head == "transfer":
+    labels = pretrained.labels or []
+    of_same_classes = sorted(labels) == sorted(maps.labels.names)
+    if head == "transfer" or (head == "auto" and of_same_classes):
         if pretrained.head is None:
             raise CheckpointError(f"model.head: {pretrained.source} holds no classifier head to transfer")
-        labels = pretrained.labels or []
-        if sorted(labels) != sorted(maps.labels.names):
+        if not of_same_classes:
             raise CheckpointError(
                 f"model.head: the head of {pretrained.source} is for the classes {pretrained.labels}, "
                 f"expected {list(maps.labels.names)}"

@@ -114,8 +114,10 @@ class ModelConfig(Section):
     )
     attention_dropout: Fraction | None = Field(None, description="On attention probabilities. null: likewise.")
     head_dropout: Fraction = Field(0.1, description="On the pooled [CLS] before the classifier head.")
-    head: Literal["fresh", "transfer"] = Field(
-        "fresh", description="finetune: a new classifier head, or the weights' own."
+    head: Literal["auto", "fresh", "transfer"] = Field(
+        "auto",
+        description="A new classifier head, or the weights' own. auto: their own if it is of the same classes, else a "
+        "new one.",
     )
 
 

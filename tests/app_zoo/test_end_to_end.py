@@ -253,6 +253,25 @@ def test_classes_and_domains_are_in_the_order_of_the_weights(trained, tmp_path):
     assert "note: the classes are neg, unsure; those of @/mft, pos, neg" in out
 
 
+def test_the_head_is_taken_over_where_it_fits(trained, tmp_path):
+    def finetune(name, *settings):
+        words = ("train.domains=union", "train.max_steps=1", "train.learning_rate=1e-9", "data.test_files=[]")
+        out = trained.succeed(
+            "finetune", f"model.weights={trained.folder}/mft", *words, *settings, f"output_folder={tmp_path}/{name}"
+        )
+        return out, load_file(tmp_path / name / "last/model.safetensors")["classifier.weight"]
+
+    theirs = load_file(trained.folder / "mft/best/model.safetensors")["classifier.weight"]
+    out, ours = finetune("auto")
+    assert "its Hugging Face folder best: taken over" in out
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert np.abs(finetune("fresh", "model.head=fresh")[1] - theirs).max() > 1e-3
+    rows = [row if row[2] == "neg" else [*row[:2], "great"] for row in trained.make_rows(24)]
+    other = trained.write_rows("other.tsv", rows)
+    out, _ = finetune("other", f'data.train_files=["{other}"]', "data.dev_files=[]")
+    assert "not taken over, as it is of other classes" in out
+
+
 def test_convert_keeps_dropout(project):
     config = json.loads((project.folder / "tiny/config.json").read_text())
     changed = {"hidden_dropout_prob": 0.25, "attention_probs_dropout_prob": 0.0, "hidden_act": "gelu_new"}
