@@ -16,7 +16,7 @@ from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import LabelMap, infer_maps
 from easymft.data.sources import digest_files, expand_files
 from easymft.errors import ConfigError
-from easymft.model_zoo.locate import locate_weights
+from easymft.model_zoo.locate import is_on_disk, locate_weights
 from easymft.modeling.encoder_config import EncoderConfig
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Application:
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """Digests of what a training or scoring run is made from: its train and dev files, and weights that are files.
+        """Digests of what a training or scoring run is made from: train and dev files, weights and vocabulary on disk.
 
         Raises:
             CheckpointError: `model.weights` is not there.
@@ -121,9 +121,10 @@ class Application:
         data, model = self.config.data, self.config.model
         given = {"data.train_files": data.train_files, "data.dev_files": data.dev_files}
         files = {setting: expand_files(patterns) for setting, patterns in given.items() if patterns}
-        if model.weights is not None and Path(model.weights).expanduser().exists():
-            folder = locate_weights(model.weights, model.weights_format).folder
-            files["model.weights"] = sorted(str(file) for file in folder.iterdir() if file.is_file())
+        if model.weights is not None and is_on_disk(model.weights, model.weights_format):
+            files["model.weights"] = [str(f) for f in locate_weights(model.weights, model.weights_format).files]
+        if model.vocabulary_file is not None:
+            files["model.vocabulary_file"] = [model.vocabulary_file]
         return {setting: digest_files(paths) for setting, paths in files.items()}
 
     def check_length(self, encoder: EncoderConfig, source: str) -> None:

@@ -197,7 +197,7 @@ class RunFolder:
                 f"output_folder: {self.path} holds another run ({'; '.join(changed)}); "
                 "choose another folder or set runtime.overwrite"
             )
-        changed = [name for name, digest in inputs.items() if status["inputs"].get(name) != digest]
+        changed = [name for name, digest in inputs.items() if status.get("inputs", {}).get(name) != digest]
         if changed:
             raise ConfigError(
                 f"output_folder: {self.path} holds a run on other contents of {', '.join(changed)}; "

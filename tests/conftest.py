@@ -10,12 +10,18 @@ from easymft.mft.model import MetaFineTuner
 from easymft.modeling.classifier import TextClassifier
 from easymft.modeling.encoder import build_encoder
 from easymft.modeling.encoder_config import EncoderConfig
-from easymft.training.strategy import keep_arithmetic
+from easymft.training.strategy import keep_arithmetic, mirrored_strategy
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 keep_arithmetic()
+
+
+@pytest.fixture
+def two_replicas():
+    """The strategy of the test process for two replicas: there can be one only."""
+    return mirrored_strategy(*(device.name for device in tf.config.list_logical_devices("CPU")))
 
 
 @pytest.fixture

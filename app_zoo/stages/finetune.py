@@ -10,7 +10,7 @@ from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
 from app_zoo.run_folder import RunFolder, part_folder, write_json
 from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evaluation, tell_finished
-from app_zoo.stages.fitting import build_classifier, fit, load_weights
+from app_zoo.stages.fitting import build_classifier, fit, head_fits, load_weights
 from app_zoo.stages.trained import open_run
 from easymft.data.label_map import LabelMap
 from easymft.data.labels import load_maps, save_maps
@@ -55,10 +55,15 @@ def run(app: Application) -> None:
     evaluate_splits(app, open_run(app), metrics_file(app))
 
 
+def _run_of_the_weights(app: Application) -> RunFolder | None:
+    run = RunFolder(app.config.model.weights or "")
+    return run if app.config.model.weights is not None and run.is_finished else None
+
+
 def _tell_other_preset(app: Application) -> None:
     """A preset decides optimizer, padding and activation too, so the two stages should agree on it."""
-    run = RunFolder(app.config.model.weights or "")
-    if app.config.model.weights is None or not run.is_finished:
+    run = _run_of_the_weights(app)
+    if run is None:
         return
     theirs, ours = run.read_config().mft.preset, app.config.mft.preset
     if theirs != ours:
@@ -67,8 +72,8 @@ def _tell_other_preset(app: Application) -> None:
 
 def _like_those_of_the_weights(app: Application, maps: Maps) -> Maps:
     """Classes and domains in the order of the run that the weights are of, where the config leaves them open."""
-    run = RunFolder(app.config.model.weights or "")
-    if app.config.model.weights is None or not run.is_finished:
+    run = _run_of_the_weights(app)
+    if run is None:
         return maps
     theirs = Maps(*load_maps(run.path / "maps.json"))
     labels, domains = maps.labels, maps.domains
@@ -85,8 +90,7 @@ def _like_those_of_the_weights(app: Application, maps: Maps) -> Maps:
 
 def _tell_head(app: Application, pretrained: PretrainedModel, maps: Maps) -> None:
     if app.config.model.head == "auto" and pretrained.head is not None:
-        same = sorted(pretrained.labels or []) == sorted(maps.labels.names)
-        chosen = "taken over" if same else "not taken over, as it is of other classes"
+        chosen = "taken over" if head_fits(pretrained, maps) else "not taken over, as it is of other classes"
         print(f"classifier head of {pretrained.source}: {chosen}", flush=True)
 
 

@@ -35,6 +35,11 @@ def load_weights(app: Application) -> PretrainedModel:
     return pretrained
 
 
+def head_fits(pretrained: PretrainedModel, maps: Maps) -> bool:
+    """Whether the weights hold a classifier head of the run's classes, in whatever order."""
+    return sorted(pretrained.labels or []) == sorted(maps.labels.names)
+
+
 def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, head: str) -> TextClassifier:
     """A classifier on the encoder, its head fresh or the weights' own; `auto`: their own if it is of the same classes.
 
@@ -49,17 +54,15 @@ def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, 
             head_dropout=app.config.model.head_dropout,
             seed=app.config.runtime.seed,
         )
-    labels = pretrained.labels or []
-    of_same_classes = sorted(labels) == sorted(maps.labels.names)
-    if head == "transfer" or (head == "auto" and of_same_classes):
+    if head == "transfer" or (head == "auto" and head_fits(pretrained, maps)):
         if pretrained.head is None:
             raise CheckpointError(f"model.head: {pretrained.source} holds no classifier head to transfer")
-        if not of_same_classes:
+        if not head_fits(pretrained, maps):
             raise CheckpointError(
                 f"model.head: the head of {pretrained.source} is for the classes {pretrained.labels}, "
                 f"expected {list(maps.labels.names)}"
             )
-        order = [labels.index(name) for name in maps.labels.names]
+        order = [pretrained.labels.index(name) for name in maps.labels.names]
         classifier.set_head(pretrained.head[0][:, order], pretrained.head[1][order])
     return classifier
 

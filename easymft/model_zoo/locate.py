@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import glob
 from pathlib import Path
 
 from easymft.errors import CheckpointError
@@ -32,6 +33,20 @@ class Location:
     checkpoint: str | None
     source: str
 
+    @property
+    def files(self) -> list[Path]:
+        """Files of the weights, their config and vocabulary, sorted; of other checkpoints beside them none."""
+        if self.checkpoint is None:
+            return sorted(file for file in self.folder.iterdir() if file.is_file())
+        own = self.folder.glob(f"{glob.escape(Path(self.checkpoint).name)}.*")
+        return sorted({*own, *self.folder.glob("*.json"), *self.folder.glob("*.txt")})
+
+
+def is_on_disk(weights: str, weights_format: str) -> bool:
+    """Whether weights are meant as a path: a folder or a TF checkpoint's prefix that is there."""
+    path = Path(weights).expanduser()
+    return weights_format != "name" and (path.exists() or find_checkpoint(path) is not None)
+
 
 def locate_weights(weights: str, weights_format: str = "auto") -> Location:
     """Finds weights by a path or name, fetching them where it is a name.
@@ -53,7 +68,7 @@ def locate_weights(weights: str, weights_format: str = "auto") -> Location:
     restore_folder(path / _BEST)
     if weights_format == "name":
         return _locate_name(weights)
-    if not path.exists() and find_checkpoint(path) is None:
+    if not is_on_disk(weights, weights_format):
         if weights_format == "auto" and (weights in SHORT_NAMES or _is_hub_name(weights, path)):
             try:
                 return _locate_name(weights)

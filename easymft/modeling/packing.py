@@ -41,11 +41,8 @@ class TokenPacking:
 
     def unpack(self, tokens: tf.Tensor, blank: bool = True) -> tf.Tensor:
         """[T, d] -> [b * L, d]; padding is 0, or with `blank` False some token's value, for a reader that masks it."""
-
-        def gather(tokens: tf.Tensor) -> tf.Tensor:
-            return self._move(tokens, self.places, lambda gradient: tf.gather(gradient, self.tokens))
-
-        return self._blank(gather(tokens)) if blank else gather(tokens)
+        rows = self._move(tokens, self.places, lambda gradient: tf.gather(gradient, self.tokens))
+        return self._blank(rows) if blank else rows
 
     def first_tokens(self, tokens: tf.Tensor) -> tf.Tensor:
         """[T, d] -> [b, d], of each row's first token, which is real."""

@@ -21,7 +21,6 @@ class BatchInference:
     def __init__(self, network: tf_keras.Model, outputs: Sequence[str], strategy: tf.distribute.Strategy):
         self._strategy = strategy
 
-        @tf.function(reduce_retracing=True)
         def forward(features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
             def on_replica(part: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
                 results = network(part, training=False)
@@ -29,7 +28,7 @@ class BatchInference:
 
             return strategy.run(on_replica, args=(features,))
 
-        self._forward = forward
+        self._forward = tf.function(forward)
         self._names = tuple(outputs)
 
     def __call__(self, dataset: tf.data.Dataset) -> Iterator[Batch]:
@@ -38,7 +37,10 @@ class BatchInference:
         Args:
             dataset: Batches of features with "index".
         """
-        for features in self._strategy.experimental_distribute_dataset(dataset):
-            replicas = [self._strategy.experimental_local_results(part) for part in self._forward(features)]
+        distributed = self._strategy.experimental_distribute_dataset(dataset)
+        # Traced for batches of any size and length, where TensorFlow would trace some of them on their own.
+        forward = self._forward.get_concrete_function(distributed.element_spec)
+        for features in distributed:
+            replicas = [self._strategy.experimental_local_results(part) for part in forward(features)]
             index, *results = (np.concatenate([part.numpy() for part in parts]) for parts in replicas)
             yield index, dict(zip(self._names, results, strict=True))

@@ -1,5 +1,6 @@
 """Devices, precision and randomness of a run."""
 
+import functools
 from pathlib import Path
 
 import tensorflow as tf
@@ -56,8 +57,18 @@ def _build_strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
     devices = gpus or tf.config.list_logical_devices("CPU")
     mirrored = runtime.strategy == "mirrored" or (runtime.strategy == "auto" and len(gpus) > 1)
     if mirrored:
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
+        return mirrored_strategy(*(device.name for device in devices))
     return tf.distribute.OneDeviceStrategy(devices[0].name)
+
+
+@functools.cache
+def mirrored_strategy(*devices: str) -> tf.distribute.MirroredStrategy:
+    """Mirrors the model on these devices; the same strategy for the same devices, as long as the process runs.
+
+    TensorFlow numbers a strategy's collective operations from 1 on, and keeps their shapes for the process. Those of a
+    second strategy are taken for the first's, whose shapes differ, and every later one is refused.
+    """
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 COMPUTE_DTYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}

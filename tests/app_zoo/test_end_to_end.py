@@ -218,16 +218,20 @@ def test_a_finished_run_is_left_alone(trained, run):
 def test_a_finished_run_is_not_one_on_other_contents(trained, tmp_path):
     project = trained.copy(tmp_path / "project")
     project.set("output_folder", f"{project.folder}/run")
+    vocabulary = (project.folder / "mft/best/vocab.txt").read_text()
+    project.write("vocab.txt", vocabulary)
     words = ("finetune", f"model.weights={project.folder}/mft", "train.domains=union", "train.max_steps=1")
+    words += (f"model.vocabulary_file={project.folder}/vocab.txt",)
     project.succeed(*words)
     assert project.succeed(*words) == "already finished: @/run\n"
+    project.write("vocab.txt", "\n".join(reversed(vocabulary.split("\n"))))
     config = json.loads((project.folder / "mft/best/config.json").read_text())
     project.write("mft/best/config.json", json.dumps(config | {"hidden_dropout_prob": 0.2}))
     project.change("train.tsv", 3, lambda line: line.replace(b"\t", b" indeed\t", 1))
     before = project.snapshot()
     assert project.fail(*words) == (
-        "output_folder: @/run holds a run on other contents of data.train_files, model.weights; choose another folder "
-        "or set runtime.overwrite"
+        "output_folder: @/run holds a run on other contents of data.train_files, model.weights, "
+        "model.vocabulary_file; choose another folder or set runtime.overwrite"
     )
     assert project.snapshot() == before
 

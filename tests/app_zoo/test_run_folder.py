@@ -107,6 +107,15 @@ def test_other_contents_are_another_run(folder, make_config, finished):
     assert RunFolder(f"{folder.path}.old").status()["inputs"] == INPUTS
 
 
+def test_a_run_without_digests_is_of_other_contents(folder, make_config):
+    """As runs were recorded before there were digests."""
+    folder.claim(make_config(), "meta_tune", INPUTS)
+    status = {key: value for key, value in folder.status().items() if key != "inputs"}
+    (folder.path / "run.json").write_text(json.dumps(status))
+    with pytest.raises(ConfigError, match="holds a run on other contents of data.train_files, data.dev_files;"):
+        folder.check(make_config(), "meta_tune", INPUTS)
+
+
 def test_another_mode_and_other_things_are_refused(folder, make_config):
     folder.path.mkdir()
     (folder.path / "thesis.tex").write_text("")

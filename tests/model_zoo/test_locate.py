@@ -75,6 +75,19 @@ def test_checkpoints_by_folder_prefix_and_index(monkeypatch, tmp_path):
     assert locate_weights(str(prefix.parent)).checkpoint == str(tmp_path / "one" / "other.ckpt")
 
 
+def test_files_of_a_location(monkeypatch, tiny, tmp_path):
+    """Of a checkpoint its own parts, not those of another beside it."""
+    monkeypatch.setattr(module, "is_object_checkpoint", lambda checkpoint: False)
+    prefix = make_checkpoint(tmp_path / "one")
+    make_checkpoint(tmp_path / "one", "bert_model.ckpt-9")
+    for name in ("bert_config.json", "vocab.txt", "events.out"):
+        (tmp_path / "one" / name).write_text("")
+    names = [file.name for file in locate_weights(str(prefix)).files]
+    assert "bert_model.ckpt.index" in names and {"bert_config.json", "vocab.txt"} < set(names)
+    assert not [name for name in names if name == "events.out" or "-9" in name]
+    assert locate_weights(str(tiny)).files == sorted(tiny.iterdir())
+
+
 def test_folders_without_weights(tmp_path):
     (tmp_path / "empty").mkdir()
     assert failure(tmp_path / "empty").startswith(f"{tmp_path / 'empty'}: no weights here; found nothing")

@@ -210,8 +210,8 @@ def test_parts_that_do_not_fit_are_not_saved(tiny, tmp_path, settings, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_under_a_distribution_strategy(tiny, tmp_path):
-    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+def test_under_a_distribution_strategy(tiny, tmp_path, two_replicas):
+    with two_replicas.scope():
         model = load(tiny)
     assert isinstance(model.encoder.variables[0], tf.distribute.DistributedValues)
     for one, other in zip(

@@ -59,13 +59,12 @@ def test_embeddings(make_classifier, tokens, tmp_path, embedding, batch_size, pa
     np.testing.assert_array_equal(np.load(file), found)
 
 
-def test_embeddings_do_not_depend_on_the_devices(make_classifier, tokens, tmp_path):
+def test_embeddings_do_not_depend_on_the_devices(make_classifier, tokens, tmp_path, two_replicas):
     """5 examples a step on 2 replicas: the last step has one example, for one of them."""
     one = embed(TypicalityEmbedder(make_classifier().encoder, "token_mean"), tokens, tmp_path / "one.npy")
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with two_replicas.scope():
         embedder = TypicalityEmbedder(make_classifier().encoder, "token_mean")
-    two = embed(embedder, tokens, tmp_path / "two.npy", batch_size=5, strategy=strategy)
+    two = embed(embedder, tokens, tmp_path / "two.npy", batch_size=5, strategy=two_replicas)
     np.testing.assert_allclose(two, one, atol=1e-6)
 
 

@@ -45,17 +45,16 @@ def test_weights_of_one_and_lambda_zero_is_mix_to_the_bit(make_classifier, make_
     assert any((value != other[name]).any() for name, value in mix.items())
 
 
-def test_two_replicas_equal_one(make_finetuner, make_features):
+def test_two_replicas_equal_one(make_finetuner, make_features, two_replicas):
     """Batches of 7 split unevenly, weights of 0 differ in number between the halves, 1 row leaves a replica without."""
     batches = []
     for seed, count in enumerate((7, 7, 1)):
         features = make_features(count=count, seed=seed)
         zeroed = tf.constant(([0.0] * 3 + [1.0] * 4)[-count:])
         batches.append(features | {"typicality": features["typicality"] * zeroed})
-    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     results = [
         run_steps(lambda: make_finetuner(normalization="nonzero_weights"), batches, strategy)
-        for strategy in (None, two)
+        for strategy in (None, two_replicas)
     ]
     for one_step, two_steps in zip(results[0][0], results[1][0], strict=True):
         assert one_step.keys() == two_steps.keys()

@@ -178,10 +178,10 @@ def test_other_data_or_weights_are_not_resumed(run):
     assert run("changed", inputs="data A")["record"]["steps"] == 8
 
 
-def test_two_replicas_train_as_one_and_stay_equal(run):
+def test_two_replicas_train_as_one_and_stay_equal(run, two_replicas):
     """Through the trainer, whose state for resuming makes the optimizer's variables."""
     alone = run("alone", strategy=tf.distribute.OneDeviceStrategy("CPU:0"), epochs=1)
-    two = run("two", strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), epochs=1)
+    two = run("two", strategy=two_replicas, epochs=1)
     for ours, theirs, copies in zip(alone["weights"], two["weights"], two["copies"], strict=True):
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies)
