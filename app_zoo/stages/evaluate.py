@@ -9,7 +9,7 @@ from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens
 from app_zoo.run_folder import check_writable
 from app_zoo.stages.fitting import measure
-from app_zoo.stages.trained import TrainedRun, load_classifier, open_run
+from app_zoo.stages.trained import PartInference, TrainedRun, open_run
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, read_examples
@@ -20,7 +20,6 @@ from easymft.evaluation.metrics import DomainMetrics
 from easymft.evaluation.plots import draw_confusion_matrix, save_figure
 from easymft.evaluation.reports import metrics_table, print_table, write_metrics
 from easymft.model_zoo.bert_files import read_vocabulary
-from easymft.training.inference import BatchInference
 
 
 def run(app: Application) -> None:
@@ -68,11 +67,11 @@ def evaluate_splits(
 
     Writes {"dev": ..., "test": ...} to `target`, a confusion matrix beside it, and shows a table of each.
     """
-    results = {}
+    results, inference = {}, PartInference(app, run)
     for split in splits:
         files = getattr(app.config.data, f"{split}_files")
         if files:
-            results[split] = _evaluate(app, run, split)
+            results[split] = _evaluate(app, run, split, inference)
             print_table(metrics_table(results[split], title=f"{app.folder.path}: {split} files"))
     if app.dry_run or not results:
         return
@@ -84,7 +83,7 @@ def evaluate_splits(
     Console().print(f"metrics: {target}", soft_wrap=True)
 
 
-def _evaluate(app: Application, run: TrainedRun, split: str) -> dict:
+def _evaluate(app: Application, run: TrainedRun, split: str, inference: PartInference) -> dict:
     vocabulary = read_vocabulary(run.model_folder(run.parts[0]), None, None)
     tokens, maps = _load_split(app, split, run.maps, run.parts, vocabulary)
     metrics = DomainMetrics(maps.labels.names, maps.domains.names)
@@ -96,9 +95,8 @@ def _evaluate(app: Application, run: TrainedRun, split: str) -> dict:
         left_out -= len(rows)
         if not len(rows):
             continue
-        classifier, _ = load_classifier(app, run, part)
-        inference = BatchInference(classifier, ["logits"], app.strategy)
-        measure(app, inference, tokens, rows[: app.config.evaluation.batch_size] if app.dry_run else rows, metrics)
+        rows = rows[: app.config.evaluation.batch_size] if app.dry_run else rows
+        measure(app, inference(part), tokens, rows, metrics)
     if left_out == tokens.num_examples:
         raise DataError(
             f"data.{split}_files: no row is of a domain that the run in {app.folder.path} has a model for, "

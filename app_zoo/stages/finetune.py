@@ -1,16 +1,13 @@
 """--mode finetune: plain fine-tuning of each domain, or of the union, from any weights."""
 
-import gc
-
 import numpy as np
-import tf_keras
 from rich.console import Console
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
 from app_zoo.run_folder import RunFolder, part_folder, write_json
 from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evaluation, tell_finished
-from app_zoo.stages.fitting import build_classifier, fit, head_fits, load_weights
+from app_zoo.stages.fitting import Fitting, build_classifier, head_fits, load_weights
 from app_zoo.stages.trained import open_run
 from easymft.data.label_map import LabelMap
 from easymft.data.labels import load_maps, save_maps
@@ -30,7 +27,7 @@ def run(app: Application) -> None:
     maps = _like_those_of_the_weights(app, app.infer_maps())
     parts = _parts(app, maps)
     pretrained = load_weights(app)
-    build_classifier(app, pretrained, maps, app.config.model.head)  # says now if the head does not fit
+    classifier = build_classifier(app, pretrained, maps, app.config.model.head)
     _tell_head(app, pretrained, maps)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     dev_tokens = None
@@ -46,9 +43,11 @@ def run(app: Application) -> None:
     if not app.dry_run:
         app.folder.claim(app.config, "finetune", app.inputs)
         save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
-    del pretrained  # each part loads its own
+    fitting = Fitting(app, classifier, classifier, pretrained, maps, restarts=len(parts) > 1)
     for domain in parts[:1] if app.dry_run else parts:
-        _finetune_part(app, maps, domain, tokens, dev_tokens)
+        part = tokens.subset(_rows(tokens, domain, maps))
+        dev_part = None if dev_tokens is None else dev_tokens.subset(_rows(dev_tokens, domain, maps))
+        _finetune_part(app, fitting, domain, part, dev_part)
     if app.dry_run:
         return
     app.folder.finish(models=parts)
@@ -122,7 +121,7 @@ def _check_rows(parts: list[str], tokens: TokenDataset, dev_tokens: TokenDataset
 
 
 def _finetune_part(
-    app: Application, maps: Maps, domain: str, tokens: TokenDataset, dev_tokens: TokenDataset | None
+    app: Application, fitting: Fitting, domain: str, tokens: TokenDataset, dev_tokens: TokenDataset | None
 ) -> None:
     folder = part_folder(app.work_folder, domain)
     record_file = folder / "training.json"
@@ -131,16 +130,7 @@ def _finetune_part(
     if domain:
         Console().rule(f"domain {domain}")
     folder.mkdir(exist_ok=True, parents=True)
-    gc.collect()  # the model of the domain before, which holds cycles
-    # Each model starts from the same weights and random numbers, whichever others are made, or were before a restart.
-    tf_keras.utils.set_random_seed(app.config.runtime.seed)
-    pretrained = load_weights(app)
-    classifier = build_classifier(app, pretrained, maps, app.config.model.head)
-    part = tokens.subset(_rows(tokens, domain, maps))
-    dev_part = dev_tokens.subset(_rows(dev_tokens, domain, maps)) if dev_tokens is not None else None
-    record = fit(
-        app, classifier, classifier, pretrained, maps, folder=folder, tokens=part, dev_tokens=dev_part
-    )
+    record = fitting.train(folder, tokens, dev_tokens)
     if not app.dry_run:
         write_json(record_file, record)
         remove_state(folder)

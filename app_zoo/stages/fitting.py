@@ -17,7 +17,8 @@ from easymft.model_zoo.pretrained import PretrainedModel, save_pretrained
 from easymft.modeling.classifier import TextClassifier
 from easymft.training.callbacks import StepSummaries
 from easymft.training.inference import BatchInference
-from easymft.training.optimizer import build_optimizer
+from easymft.training.optimizer import build_optimizer, restart_optimizer
+from easymft.training.resume import StartingPoint
 from easymft.training.scoring import weights_fingerprint
 from easymft.training.trainable import Trainable
 from easymft.training.trainer import Trainer
@@ -55,16 +56,25 @@ def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, 
             seed=app.config.runtime.seed,
         )
     if head == "transfer" or (head == "auto" and head_fits(pretrained, maps)):
-        if pretrained.head is None:
-            raise CheckpointError(f"model.head: {pretrained.source} holds no classifier head to transfer")
-        if not head_fits(pretrained, maps):
-            raise CheckpointError(
-                f"model.head: the head of {pretrained.source} is for the classes {pretrained.labels}, "
-                f"expected {list(maps.labels.names)}"
-            )
-        order = [pretrained.labels.index(name) for name in maps.labels.names]
-        classifier.set_head(pretrained.head[0][:, order], pretrained.head[1][order])
+        transfer_head(classifier, pretrained, maps)
     return classifier
+
+
+def transfer_head(classifier: TextClassifier, pretrained: PretrainedModel, maps: Maps) -> None:
+    """Gives a classifier the weights' own head, its classes in the order of `maps`.
+
+    Raises:
+        CheckpointError: The weights hold none, or one of other classes.
+    """
+    if pretrained.head is None:
+        raise CheckpointError(f"model.head: {pretrained.source} holds no classifier head to transfer")
+    if not head_fits(pretrained, maps):
+        raise CheckpointError(
+            f"model.head: the head of {pretrained.source} is for the classes {pretrained.labels}, "
+            f"expected {list(maps.labels.names)}"
+        )
+    order = [pretrained.labels.index(name) for name in maps.labels.names]
+    classifier.set_head(pretrained.head[0][:, order], pretrained.head[1][order])
 
 
 def measure(
@@ -95,61 +105,83 @@ def save_classifier(
     )
 
 
-def fit(
-    app: Application,
-    network: tf_keras.Model,
-    classifier: TextClassifier,
-    pretrained: PretrainedModel,
-    maps: Maps,
-    *,
-    folder: Path,
-    tokens: TokenDataset,
-    dev_tokens: TokenDataset | None,
-    typicality: np.ndarray | None = None,
-    domain_loss_floor: float | None = None,
-) -> dict[str, Any]:
-    """Trains `network`, which holds `classifier`, and keeps its best and last weights in `folder`.
+class Fitting:
+    """A network compiled once and trained on one part of the data after another, each time from the same start.
 
-    Returns:
-        The trainer's record.
+    Tracing a step takes as long as some ten of them, so that a new network for each part would cost more than training.
+
+    Args:
+        app: The application.
+        network: What is trained.
+        classifier: The part of it that is kept.
+        pretrained: Holds the classifier's encoder.
+        maps: Of the run.
+        restarts: Whether more than one part will be trained; keeps a copy of the first values.
     """
-    config, steps = app.config, plan_steps(app, tokens)
-    with app.strategy.scope():
-        trainable = Trainable(network, config.train.clip_norm, config.train.clip_repeated_rows)
-        trainable.compile(
-            optimizer=_with_loss_scale(build_optimizer(config.train, steps.total_steps), app.precision),
-            jit_compile=config.runtime.jit_compile,
+
+    def __init__(
+        self,
+        app: Application,
+        network: tf_keras.Model,
+        classifier: TextClassifier,
+        pretrained: PretrainedModel,
+        maps: Maps,
+        *,
+        restarts: bool = False,
+    ):
+        self._app, self._network, self._classifier = app, network, classifier
+        self._pretrained, self._maps = pretrained, maps
+        self._weights = weights_fingerprint(pretrained.encoder)
+        self._start = StartingPoint(network) if restarts else None
+        config = app.config
+        with app.strategy.scope():
+            self._trainable = Trainable(network, config.train.clip_norm, config.train.clip_repeated_rows)
+            optimizer = build_optimizer(config.train, total_steps=1)  # the number is set for each part
+            if app.precision == "mixed_float16":
+                optimizer = tf_keras.mixed_precision.LossScaleOptimizer(optimizer)
+            self._trainable.compile(optimizer=optimizer, jit_compile=config.runtime.jit_compile)
+        self._inference = BatchInference(classifier, ["logits"], app.strategy)
+
+    def train(
+        self,
+        folder: Path,
+        tokens: TokenDataset,
+        dev_tokens: TokenDataset | None,
+        typicality: np.ndarray | None = None,
+        domain_loss_floor: float | None = None,
+    ) -> dict[str, Any]:
+        """Trains on `tokens` from the start, and keeps the best and last weights in `folder`.
+
+        Returns:
+            The trainer's record.
+        """
+        app, steps = self._app, plan_steps(self._app, tokens)
+        if self._start is not None:
+            self._start.restore()
+        restart_optimizer(self._trainable.optimizer, app.config.train, steps.total_steps)
+
+        def evaluate() -> dict[str, float]:
+            metrics = DomainMetrics(self._maps.labels.names, self._maps.domains.names)
+            measure(app, self._inference, dev_tokens, np.arange(dev_tokens.num_examples), metrics)
+            return flatten_metrics(metrics.result())
+
+        trainer = Trainer(
+            self._trainable,
+            steps,
+            training_batches(app, tokens, typicality, getattr(self._network, "corrupt", None)),
+            train=app.config.train,
+            folder=folder,
+            evaluate=evaluate if dev_tokens is not None and not app.dry_run else None,
+            save=lambda name: None if app.dry_run else self._save(folder / name),
+            inputs=hashlib.sha256((tokens.fingerprint() + self._weights).encode()).hexdigest(),
+            summaries=StepSummaries(folder / "tensorboard", domain_loss_floor),
+            progress=app.config.runtime.progress and not app.dry_run,
         )
-    make_batches = training_batches(app, tokens, typicality, getattr(network, "corrupt", None))
-    inference = BatchInference(classifier, ["logits"], app.strategy)
+        return trainer.fit()
 
-    def evaluate() -> dict[str, float]:
-        metrics = DomainMetrics(maps.labels.names, maps.domains.names)
-        measure(app, inference, dev_tokens, np.arange(dev_tokens.num_examples), metrics)
-        return flatten_metrics(metrics.result())
-
-    def save(name: str) -> None:
-        if not app.dry_run:
-            extra = {} if network is classifier else _domain_variables(network)
-            save_classifier(folder / name, pretrained, classifier, maps, extra)
-
-    trainer = Trainer(
-        trainable,
-        steps,
-        make_batches,
-        train=config.train,
-        folder=folder,
-        evaluate=evaluate if dev_tokens is not None and not app.dry_run else None,
-        save=save,
-        inputs=hashlib.sha256((tokens.fingerprint() + weights_fingerprint(pretrained.encoder)).encode()).hexdigest(),
-        summaries=StepSummaries(folder / "tensorboard", domain_loss_floor),
-        progress=config.runtime.progress and not app.dry_run,
-    )
-    return trainer.fit()
-
-
-def _with_loss_scale(optimizer: tf_keras.optimizers.Optimizer, precision: str) -> tf_keras.optimizers.Optimizer:
-    return tf_keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
+    def _save(self, folder: Path) -> None:
+        extra = {} if self._network is self._classifier else _domain_variables(self._network)
+        save_classifier(folder, self._pretrained, self._classifier, self._maps, extra)
 
 
 def _domain_variables(network: tf_keras.Model) -> dict[str, np.ndarray]:

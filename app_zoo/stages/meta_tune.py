@@ -5,7 +5,7 @@ import numpy as np
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
 from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evaluation, tell_finished
-from app_zoo.stages.fitting import build_classifier, fit, load_weights
+from app_zoo.stages.fitting import Fitting, build_classifier, load_weights
 from app_zoo.stages.trained import open_run
 from app_zoo.stages.typicality import score, tell_negative, write_overview
 from easymft.config.presets import PRESET_TYPICALITY_FIELDS
@@ -41,17 +41,8 @@ def run(app: Application) -> None:
         app.folder.claim(app.config, "meta_tune", app.inputs)
         save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
     typicality = _typicality(app, pretrained, tokens, maps)
-    record = fit(
-        app,
-        network,
-        classifier,
-        pretrained,
-        maps,
-        folder=app.work_folder,
-        tokens=tokens,
-        dev_tokens=dev_tokens,
-        typicality=typicality,
-        domain_loss_floor=_floor(app, tokens, maps, typicality),
+    record = Fitting(app, network, classifier, pretrained, maps).train(
+        app.work_folder, tokens, dev_tokens, typicality, _floor(app, tokens, maps, typicality)
     )
     if not app.dry_run:
         app.folder.finish(models=[""], training=record)

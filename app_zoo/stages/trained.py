@@ -5,14 +5,15 @@ from pathlib import Path
 
 from app_zoo.base import Application, Maps
 from app_zoo.run_folder import part_folder
-from app_zoo.stages.fitting import build_classifier
+from app_zoo.stages.fitting import build_classifier, transfer_head
 from easymft.config.schema import ExperimentConfig, ModelConfig
 from easymft.data.labels import load_maps
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.errors import ConfigError
 from easymft.model_zoo.bert_files import read_vocabulary
-from easymft.model_zoo.pretrained import PretrainedModel
+from easymft.model_zoo.pretrained import PretrainedModel, refill
 from easymft.modeling.classifier import TextClassifier
+from easymft.training.inference import BatchInference
 
 # What decides how a text becomes token ids is the run's. A config that works on the run may repeat the first three, but
 # not change them; the others may come from a preset, which says nothing about the run.
@@ -70,6 +71,30 @@ def load_classifier(app: Application, run: TrainedRun, part: str) -> tuple[TextC
     settings = ModelConfig(weights=str(run.model_folder(part)), weights_format="huggingface")
     pretrained = app.load_encoder(settings)
     return build_classifier(app, pretrained, run.maps, "transfer"), pretrained
+
+
+class PartInference:
+    """The logits of a run's parts, one after the other, by one network that is traced once and filled for each.
+
+    Args:
+        app: The application.
+        run: Whose parts they are.
+    """
+
+    def __init__(self, app: Application, run: TrainedRun):
+        self._app, self._run = app, run
+        self._part: str | None = None
+
+    def __call__(self, part: str) -> BatchInference:
+        """A part's "logits"; good until another part is asked for."""
+        if self._part is None:
+            self._classifier, self._pretrained = load_classifier(self._app, self._run, part)
+            self._inference = BatchInference(self._classifier, ["logits"], self._app.strategy)
+        elif part != self._part:
+            self._pretrained = refill(self._pretrained, self._run.model_folder(part))
+            transfer_head(self._classifier, self._pretrained, self._run.maps)
+        self._part = part
+        return self._inference
 
 
 def load_preprocessor(run: TrainedRun) -> TextPreprocessor:

@@ -79,21 +79,40 @@ def load_pretrained(
     if model.encoder is not None:
         raise ConfigError("model.encoder is given beside model.weights; it is only for model.initialization random")
     location = locate_weights(model.weights, model.weights_format)
-    config, labels = read_config(location.folder)
-    config = _override(config, model)
+    config = _override(read_config(location.folder)[0], model)
     vocabulary = _read_fitting_vocabulary(location.folder, model, config)
     store = _open(location)
     encoder = build_encoder(config, compute_dtype, pack_tokens)
-    ignored = fill_encoder(encoder, config.num_layers, store)
-    head = read_head(store, config.hidden_size)
+    return _fill(PretrainedModel(encoder, config, vocabulary, None, None, [], location.source), location, store)
+
+
+def refill(pretrained: PretrainedModel, folder: str | Path) -> PretrainedModel:
+    """Puts the weights of another folder that `save_pretrained` wrote into an encoder, whose traces stay good.
+
+    Args:
+        pretrained: Whose encoder is filled.
+        folder: Of a model of the same shape.
+
+    Returns:
+        The same encoder, with the other folder's head.
+
+    Raises:
+        CheckpointError: The weights are missing, damaged or of other shapes.
+    """
+    location = locate_weights(str(folder), "huggingface")
+    return _fill(pretrained, location, _open(location))
+
+
+def _fill(pretrained: PretrainedModel, location: Location, store: TensorStore) -> PretrainedModel:
+    ignored = fill_encoder(pretrained.encoder, pretrained.config.num_layers, store)
+    _, labels = read_config(location.folder)
+    head = read_head(store, pretrained.config.hidden_size)
     if head is not None and labels is not None and len(labels) != len(head[1]):
         raise CheckpointError(
             f"{location.folder}: config.json names {len(labels)} classes; the classifier has {len(head[1])}"
         )
-    return PretrainedModel(
-        encoder=encoder,
-        config=config,
-        vocabulary=vocabulary,
+    return dataclasses.replace(
+        pretrained,
         head=head,
         labels=labels if head is not None else None,
         ignored=ignored,

@@ -16,21 +16,29 @@ class LinearWarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule
     """
 
     def __init__(self, learning_rate: float, total_steps: int, warmup_steps: int):
-        self.learning_rate, self.total_steps, self.warmup_steps = learning_rate, total_steps, warmup_steps
+        self.learning_rate = learning_rate
+        # Variables, as a traced step may go on to another run, of another length.
+        self.total_steps = tf.Variable(total_steps, trainable=False, dtype=tf.float32)
+        self.warmup_steps = tf.Variable(warmup_steps, trainable=False, dtype=tf.float32)
+
+    def span(self, total_steps: int, warmup_steps: int) -> None:
+        """Sets the numbers of steps anew."""
+        self.total_steps.assign(total_steps)
+        self.warmup_steps.assign(warmup_steps)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate of step s = 0, 1, ..., a float32 scalar; the last step's rate is above 0."""
         done = tf.cast(step, tf.float32) + 1.0
-        rise = done / max(self.warmup_steps, 1)
-        fall = (self.total_steps - done + 1.0) / max(self.total_steps - self.warmup_steps, 1)
+        rise = done / tf.maximum(self.warmup_steps, 1.0)
+        fall = (self.total_steps - done + 1.0) / tf.maximum(self.total_steps - self.warmup_steps, 1.0)
         return self.learning_rate * tf.clip_by_value(tf.minimum(rise, fall), 0.0, 1.0)
 
     def get_config(self) -> dict[str, float | int]:
         """The constructor's arguments."""
         return {
             "learning_rate": self.learning_rate,
-            "total_steps": self.total_steps,
-            "warmup_steps": self.warmup_steps,
+            "total_steps": int(self.total_steps.numpy()),
+            "warmup_steps": int(self.warmup_steps.numpy()),
         }
 
 
@@ -41,7 +49,7 @@ class EasyTransferSchedule(LinearWarmupLinearDecay):
         """The rate of step s = 0, 1, ..., a float32 scalar."""
         step = tf.cast(step, tf.float32)
         rate = self.learning_rate * (1.0 - tf.minimum(step, self.total_steps) / self.total_steps)
-        return tf.where(step < self.warmup_steps, rate * step / max(self.warmup_steps, 1), rate)
+        return tf.where(step < self.warmup_steps, rate * step / tf.maximum(self.warmup_steps, 1.0), rate)
 
 
 class AdamW(tf_keras.optimizers.AdamW):
@@ -93,6 +101,21 @@ class AdamWEasyTransfer(tf_keras.optimizers.Adam):
         _apply_adam(self, gradient, variable)
 
 
+def _step_counts(train: TrainConfig, total_steps: int) -> tuple[int, int]:
+    return total_steps, int(train.warmup_fraction * total_steps)
+
+
+def restart_optimizer(optimizer: tf_keras.optimizers.Optimizer, train: TrainConfig, total_steps: int) -> None:
+    """Takes an optimizer of `build_optimizer` back to step 0, for a run of `total_steps`; traced steps stay good."""
+    if isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+        optimizer._loss_scale._current_loss_scale.assign(optimizer.initial_scale)
+        optimizer._loss_scale._counter.assign(0)
+        optimizer = optimizer.inner_optimizer
+    optimizer._learning_rate.span(*_step_counts(train, total_steps))
+    for variable in optimizer.variables:
+        variable.assign(tf.zeros_like(variable))
+
+
 def build_optimizer(train: TrainConfig, total_steps: int) -> tf_keras.optimizers.Optimizer:
     """AdamW with the configured schedule; weight decay spares LayerNorm and biases.
 
@@ -105,9 +128,7 @@ def build_optimizer(train: TrainConfig, total_steps: int) -> tf_keras.optimizers
     schedules = {"linear": LinearWarmupLinearDecay, "easytransfer": EasyTransferSchedule}
     optimizers = {"adamw": AdamW, "adamw_easytransfer": AdamWEasyTransfer}
     optimizer = optimizers[train.optimizer](
-        learning_rate=schedules[train.schedule](
-            train.learning_rate, total_steps, int(train.warmup_fraction * total_steps)
-        ),
+        learning_rate=schedules[train.schedule](train.learning_rate, *_step_counts(train, total_steps)),
         weight_decay=train.weight_decay,
         beta_1=train.beta_1,
         beta_2=train.beta_2,

@@ -40,6 +40,23 @@ def remove_state(run: Path) -> None:
     shutil.rmtree(run / FOLDER_NAME, ignore_errors=True)
 
 
+class StartingPoint:
+    """The values from which a network's training starts, kept to start another one on the same traced step.
+
+    Args:
+        network: With all its variables made.
+    """
+
+    def __init__(self, network: tf_keras.Model):
+        self._variables = [*network.variables, *(generator.state for generator in random_generators(network))]
+        self._values = [variable.numpy() for variable in self._variables]
+
+    def restore(self) -> None:
+        """Goes back to them; the optimizer has a `restart_optimizer` of its own."""
+        for variable, value in zip(self._variables, self._values, strict=True):
+            variable.assign(value)
+
+
 class ResumeState:
     """The kill-safe state: weights, optimizer, random generators, and a JSON record of the run so far.
 

@@ -236,6 +236,23 @@ def test_a_finished_run_is_not_one_on_other_contents(trained, tmp_path):
     assert project.snapshot() == before
 
 
+def test_a_domain_does_not_depend_on_those_before_it(project):
+    """They are trained and evaluated by one traced network; the first has more rows than the other, so more steps."""
+    rows = enumerate(project.make_rows(66, seed=1))
+    project.write_rows("train.tsv", [row for number, row in rows if row[1] == "dvd" or number < 36])
+    small = ("train.epochs=2", "model.dropout=0.2", "evaluation.batch_size=5")
+    project.succeed("finetune", *small, f"output_folder={project.folder}/all", 'train.domains=["dvd","book"]')
+    project.succeed("finetune", *small, f"output_folder={project.folder}/one", 'train.domains=["book"]')
+    names = ("best/model.safetensors", "last/model.safetensors")
+    for name in names:
+        ours, theirs = ((project.folder / run / "book" / name).read_bytes() for run in ("all", "one"))
+        assert ours == theirs
+    found, alone = (json.loads((project.folder / run / "metrics.json").read_text()) for run in ("all", "one"))
+    for split in ("dev", "test"):
+        assert found[split]["by_domain"]["book"] == alone[split]["by_domain"]["book"]
+        assert found[split]["by_domain"]["dvd"]["loss"] != found[split]["by_domain"]["book"]["loss"]
+
+
 def test_classes_and_domains_are_in_the_order_of_the_weights(trained, tmp_path):
     """Of the domains those that occur, then new ones; of the classes also one that has no row here."""
     project = trained.copy(tmp_path / "project")

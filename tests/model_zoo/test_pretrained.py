@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from easymft.config.schema import EncoderShape, ModelConfig
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError, ConfigError
-from easymft.model_zoo.pretrained import load_pretrained, save_pretrained
+from easymft.model_zoo.pretrained import load_pretrained, refill, save_pretrained
 
 SHAPE = EncoderShape(
     vocab_size=169,
@@ -188,6 +188,25 @@ def test_save_and_load_again(tiny, tmp_path):
     again = load(tmp_path / "saved")
     assert again.head is None and again.labels is None and again.extra == {}
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
+def test_an_encoder_is_filled_again(tiny, tmp_path):
+    encoder = load(tiny).encoder
+    model = load_pretrained(ModelConfig(weights=str(tiny)), seed=0)
+    for variable in model.encoder.trainable_variables:
+        variable.assign(variable + 1.0)
+    folder = save(tmp_path / "other", model, head=HEAD, labels=["no", "yes"])
+    first = load(tiny)
+    other = refill(first, folder)
+    assert other.encoder is first.encoder and first.head is None
+    assert other.labels == ["no", "yes"] and other.source == f"Hugging Face folder {folder}"
+    np.testing.assert_array_equal(other.head[1], HEAD[1])
+    for ours, theirs, before in zip(other.encoder.variables, model.encoder.variables, encoder.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+        assert (ours.numpy() != before.numpy()).any()
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="no model.safetensors"):
+        refill(first, folder)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,15 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from easymft.config.schema import TrainConfig
-from easymft.training.optimizer import EasyTransferSchedule, LinearWarmupLinearDecay, build_optimizer
+from easymft.training.optimizer import (
+    EasyTransferSchedule,
+    LinearWarmupLinearDecay,
+    build_optimizer,
+    restart_optimizer,
+)
 
 
 def test_linear_schedule_rises_then_falls():
@@ -75,6 +81,40 @@ def test_embeddings_are_updated_densely(name):
         optimizers[1].apply_gradients([(step, sparse)])
     np.testing.assert_allclose(dense, sparse, rtol=1e-6)
     assert (sparse.numpy()[3] != 1.0).all()  # decayed though it never occurred
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("schedule", ["linear", "easytransfer"])
+def test_restarted_on_its_traced_step(schedule, scaled):
+    """As a new optimizer for a run of another length, without tracing anew."""
+    train, variable = train_config(schedule=schedule, warmup_fraction=0.5), tf.Variable([1.5], name="kernel")
+
+    def build(total_steps):
+        optimizer = build_optimizer(train, total_steps)
+        optimizer.build([variable])
+        return tf_keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=8.0) if scaled else optimizer
+
+    @tf.function
+    def step(optimizer, gradient):
+        optimizer.apply_gradients([(gradient, variable)])
+
+    def run(optimizer, gradients):
+        variable.assign([1.5])
+        for gradient in gradients:
+            step(optimizer, tf.constant([gradient]))
+        return float(variable[0])
+
+    gradients = [0.3, -0.2, 0.05, 0.4, 0.1, -0.3]
+    fresh, optimizer = build(9), build(4)
+    run(optimizer, [0.5, 0.7, math.inf if scaled else 0.2])
+    if scaled:
+        assert float(optimizer.loss_scale) == 4.0
+    traces = step.experimental_get_tracing_count()
+    restart_optimizer(optimizer, train, 9)
+    assert not scaled or float(optimizer.loss_scale) == 8.0
+    again = run(optimizer, gradients)
+    assert step.experimental_get_tracing_count() == traces
+    assert again == run(fresh, gradients) != 1.5
 
 
 def test_what_is_spared_from_decay(make_classifier):
