@@ -21,7 +21,7 @@ from easymft.config.loading import load_config
 from easymft.data.batching import BatchPlan, make_dataset
 from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer
-from easymft.training.trainable import Trainable
+from easymft.training.trainable import build_trainable
 
 WARM_STEPS = 3
 # What a user of Model Garden has: its encoder, tf_keras' AdamW, every row padded to the maximum, float32.
@@ -69,7 +69,7 @@ def train(app: Application, rows: int, steps: int, model_garden: bool) -> tuple[
     if model_garden:
         optimizer = tf_keras.optimizers.AdamW(app.config.train.learning_rate)
     with app.strategy.scope():
-        trainable = Trainable(network, app.config.train.clip_norm, app.config.train.clip_repeated_rows)
+        trainable = build_trainable(network, app.config.train)
         trainable.compile(optimizer=optimizer)
     batches = plan.batches(0, min(steps + WARM_STEPS, plan.epoch_ends[0]))
     scores = np.full(tokens.num_examples, 0.3, np.float32)

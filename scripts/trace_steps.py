@@ -31,7 +31,7 @@ from easymft.data.batching import BatchPlan, make_dataset
 from easymft.mft.model import MetaFineTuner
 from easymft.model_zoo.weight_map import get_variable, weight_rows
 from easymft.training.optimizer import build_optimizer
-from easymft.training.trainable import Trainable
+from easymft.training.trainable import build_trainable
 
 EXACT = ["model.dropout=0.0", "model.attention_dropout=0.0", "model.head_dropout=0.0", "runtime.precision=float32"]
 
@@ -128,7 +128,7 @@ def main() -> None:
         group_by_length=False,
         continuous_epochs=train.epochs if train.epoch_batches == "continuous" else None,
     )
-    trainable = Trainable(network, train.clip_norm, train.clip_repeated_rows)
+    trainable = build_trainable(network, train)
     trainable.compile(optimizer=build_optimizer(train, plan.total_steps(train.epochs)))
     batches = [batch for epoch in range(train.epochs) for batch in plan.batches(epoch)][: arguments.steps]
     scores = tf.constant(tokens.typicality)

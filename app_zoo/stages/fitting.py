@@ -20,7 +20,7 @@ from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer, restart_optimizer
 from easymft.training.resume import StartingPoint
 from easymft.training.scoring import weights_fingerprint
-from easymft.training.trainable import Trainable
+from easymft.training.trainable import build_trainable
 from easymft.training.trainer import Trainer
 
 
@@ -32,6 +32,7 @@ def load_weights(app: Application) -> PretrainedModel:
         ConfigError: They have fewer positions than the config's sequences.
     """
     pretrained = app.load_encoder(app.config.model)
+    pretrained.encoder.recompute = app.config.train.gradient_checkpointing
     app.check_length(pretrained.config, pretrained.source)
     return pretrained
 
@@ -135,7 +136,7 @@ class Fitting:
         self._start = StartingPoint(network) if restarts else None
         config = app.config
         with app.strategy.scope():
-            self._trainable = Trainable(network, config.train.clip_norm, config.train.clip_repeated_rows)
+            self._trainable = build_trainable(network, config.train)
             optimizer = build_optimizer(config.train, total_steps=1)  # the number is set for each part
             if app.precision == "mixed_float16":
                 optimizer = tf_keras.mixed_precision.LossScaleOptimizer(optimizer)

@@ -237,6 +237,22 @@ def _check_train(config: ExperimentConfig) -> Iterator[Problem]:
     for name in ("beta_1", "beta_2"):
         if getattr(train, name) >= 1.0:
             yield _problem(config, f"train.{name}", "a number below 1")
+    yield from _check_accumulation(config)
+
+
+def _check_accumulation(config: ExperimentConfig) -> Iterator[Problem]:
+    path, train = "train.accumulation_steps", config.train
+    if train.accumulation_steps == 1:
+        return
+    if train.accumulation_steps > train.global_batch_size:
+        expected = f"at most train.global_batch_size ({train.global_batch_size})"
+        yield _problem(config, path, expected, "train.global_batch_size")
+    if train.clip_repeated_rows == "separate":
+        why = "1 where train.clip_repeated_rows (preset easytransfer) is separate, as the parts' rows are added up"
+        yield _problem(config, path, why, "train.clip_repeated_rows", "mft.preset")
+    if config.runtime.jit_compile:
+        why = "1 where runtime.jit_compile is on, as XLA needs to know where a part begins"
+        yield _problem(config, path, why, "runtime.jit_compile")
 
 
 def _check_outputs(config: ExperimentConfig) -> Iterator[Problem]:

@@ -176,6 +176,12 @@ class TrainConfig(Section):
     )
     epochs: PositiveInt = 2
     global_batch_size: PositiveInt = Field(32, description="Examples a step, over all replicas.")
+    accumulation_steps: PositiveInt = Field(
+        1, description="Compute each batch in so many parts, one after the other, to need less memory; the same update."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute each layer anew in the backward pass: less memory, about a third more time."
+    )
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-5
     warmup_fraction: Fraction = Field(0.1, description="Share of the steps with a linearly rising rate.")
     schedule: Literal["linear", "easytransfer"] | None = Field(None, description="Preset; paper: linear.")

@@ -153,7 +153,7 @@ def make_dataset(tokens: TokenDataset, batches: Sequence[np.ndarray], *, padded_
             if length is None:
                 longest = int(tokens.lengths[batch].max())
                 length = min(-(-longest // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE, tokens.max_sequence_length)
-            yield {**tokens.features(batch, length), "index": np.asarray(batch, np.int64)}
+            yield {**tokens.features(batch, length), "index": np.array(batch, np.int64)}  # a copy: TF may write in it
 
     matrix, vector = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
     signature = {

@@ -1,12 +1,6 @@
 """The loss of meta fine-tuning: L = L_TW + lambda * L_SDC (MFT, section 3.3, equations 3 to 5)."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
-
-
-def _on_one_device(value: tf.Tensor) -> tf.Tensor:
-    return value
 
 
 class MetaFineTuningLoss:
@@ -16,8 +10,8 @@ class MetaFineTuningLoss:
     L_SDC = (1/(|L_s| N)) sum_i sum_l w_i * CE(softmax(domain_logits_il), z_il)
     L     = L_TW + lambda * L_SDC
 
-    Under data parallelism each replica holds a part of the global batch. Its terms are divided by the *global* count,
-    so that the replicas' values add up to the loss of the global batch, and so do their gradients.
+    A replica, or a step of gradient accumulation, holds a part of the global batch. Its terms are divided by the counts
+    of the *whole* batch, so that the parts' values add up to the loss of the whole, and so do their gradients.
 
     Args:
         domain_loss_weight: lambda.
@@ -31,48 +25,44 @@ class MetaFineTuningLoss:
         self.domain_loss_weight = domain_loss_weight
         self.normalization = normalization
 
+    def counts(self, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the two terms of examples with weights t, [n], are divided by: scalars, to be added over all parts."""
+        examples = tf.ones_like(weights)
+        counted = examples if self.normalization == "examples" else tf.cast(weights != 0.0, weights.dtype)
+        return {"examples": tf.reduce_sum(examples), "labels": tf.reduce_sum(counted)}
+
     def label_loss(
-        self,
-        labels: tf.Tensor,
-        logits: tf.Tensor,
-        weights: tf.Tensor,
-        sum_over_replicas: Callable[[tf.Tensor], tf.Tensor] = _on_one_device,
+        self, labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor, count: tf.Tensor
     ) -> tf.Tensor:
-        """L_TW of this replica's examples, in nats.
+        """L_TW of these examples, in nats.
 
         Args:
             labels: y, [n] integers.
             logits: [n, M].
             weights: t, [n].
-            sum_over_replicas: Adds a scalar over all replicas.
+            count: "labels" of the whole batch's `counts`.
 
         Returns:
-            A scalar; the sum over replicas is L_TW.
+            A scalar; the sum over the parts of a batch is L_TW.
         """
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=tf.cast(logits, tf.float32))
-        counted = tf.ones_like(weights) if self.normalization == "examples" else tf.cast(weights != 0.0, weights.dtype)
-        return tf.math.divide_no_nan(tf.reduce_sum(weights * losses), sum_over_replicas(tf.reduce_sum(counted)))
+        return tf.math.divide_no_nan(tf.reduce_sum(weights * losses), count)
 
     def domain_loss_by_layer(
-        self,
-        corrupted_domains: tf.Tensor,
-        domain_logits: tf.Tensor,
-        weights: tf.Tensor,
-        sum_over_replicas: Callable[[tf.Tensor], tf.Tensor] = _on_one_device,
+        self, corrupted_domains: tf.Tensor, domain_logits: tf.Tensor, weights: tf.Tensor, count: tf.Tensor
     ) -> tf.Tensor:
-        """L_SDC of this replica's examples before the mean over layers, in nats.
+        """L_SDC of these examples before the mean over layers, in nats.
 
         Args:
             corrupted_domains: z, [n, |L_s|] integers.
             domain_logits: [n, |L_s|, K].
             weights: w, [n].
-            sum_over_replicas: Adds a scalar over all replicas.
+            count: "examples" of the whole batch's `counts`.
 
         Returns:
-            [|L_s|]; the mean over layers of the sum over replicas is L_SDC.
+            [|L_s|]; the mean over layers of the sum over the parts of a batch is L_SDC.
         """
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=corrupted_domains, logits=domain_logits)
-        count = sum_over_replicas(tf.cast(tf.shape(losses)[0], tf.float32))
         return tf.reduce_sum(weights[:, None] * losses, axis=0) / count
 
     def __call__(self, label_loss: tf.Tensor, domain_loss_by_layer: tf.Tensor | None) -> tf.Tensor:

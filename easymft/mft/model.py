@@ -1,7 +1,7 @@
 """`MetaFineTuner`: a classifier with the domain embedding and the corrupted domain classifiers around it."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tf_keras
@@ -94,30 +94,33 @@ class MetaFineTuner(tf_keras.Model):
             outputs["domain_logits"] = self.domain_classifier(states + tf.cast(domain, states.dtype)[:, None, :])
         return outputs
 
+    def counts(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What the losses of these features are divided by; see `MetaFineTuningLoss.counts`."""
+        return self.loss_terms.counts(self._example_weights(features))
+
+    def _example_weights(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
+        weights = features["weight"]
+        return weights * features["typicality"] if self.weighting == "typicality" else weights
+
     def compute_losses(
-        self,
-        features: dict[str, tf.Tensor],
-        outputs: dict[str, tf.Tensor],
-        sum_over_replicas: Callable[[tf.Tensor], tf.Tensor],
+        self, features: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor], counts: dict[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """This replica's share of the losses: "loss", "label_loss", "domain_loss" and "domain_loss_layer_<l>", scalars.
+        """These examples' share of the losses: "loss", "label_loss", "domain_loss", "domain_loss_layer_<l>", scalars.
 
         Args:
             features: Hold "label" [n], "weight" [n] (the user's own), "typicality" [n], "corrupted_domain" [n, |L_s|].
             outputs: Of `call` in training.
-            sum_over_replicas: Adds a scalar over all replicas.
+            counts: `counts` of the whole batch.
         """
-        weights = features["weight"]
-        if self.weighting == "typicality":
-            weights = weights * features["typicality"]
-        label_loss = self.loss_terms.label_loss(features["label"], outputs["logits"], weights, sum_over_replicas)
+        weights = self._example_weights(features)
+        label_loss = self.loss_terms.label_loss(features["label"], outputs["logits"], weights, counts["labels"])
         if not self.corrupts_domains:
             return {"loss": self.loss_terms(label_loss, None), "label_loss": label_loss}
         by_layer = self.loss_terms.domain_loss_by_layer(
             features["corrupted_domain"],
             outputs["domain_logits"],
             weights if self.domain_weighting == "typicality" else features["weight"],
-            sum_over_replicas,
+            counts["examples"],
         )
         losses = {
             "loss": self.loss_terms(label_loss, by_layer),

@@ -1,7 +1,5 @@
 """A text classifier: encoder, dropout on the pooled [CLS], linear head."""
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -59,13 +57,13 @@ class TextClassifier(tf_keras.Model):
         logits = self.head(self.dropout(outputs["pooled_output"], training=training))
         return outputs | {"logits": tf.cast(logits, tf.float32)}
 
+    def counts(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What the loss of these features is divided by: a scalar, to be added over the parts of a batch."""
+        return {"examples": tf.cast(tf.shape(features["label"])[0], tf.float32)}
+
     def compute_losses(
-        self,
-        features: dict[str, tf.Tensor],
-        outputs: dict[str, tf.Tensor],
-        sum_over_replicas: Callable[[tf.Tensor], tf.Tensor],
+        self, features: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor], counts: dict[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """This replica's share of the mean cross entropy over the global batch: {"loss": scalar}, in nats."""
+        """These examples' share of the mean cross entropy, in nats: {"loss": scalar}; `counts` is the whole batch's."""
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=features["label"], logits=outputs["logits"])
-        count = sum_over_replicas(tf.cast(tf.shape(losses)[0], tf.float32))
-        return {"loss": tf.reduce_sum(features["weight"] * losses) / count}
+        return {"loss": tf.reduce_sum(features["weight"] * losses) / counts["examples"]}

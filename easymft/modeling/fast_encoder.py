@@ -32,6 +32,7 @@ class FastBertEncoder(BertEncoderV2):
         self._products = tf.as_dtype(compute_dtype_name)
         self._pack_tokens, self._approximate_gelu = pack_tokens, approximate_gelu
         self._rates = arguments["output_dropout"], arguments["attention_dropout"]
+        self.recompute = False  # layers in the backward pass, in place of keeping what is between their operations
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, Any]:
         """BertEncoderV2's outputs: "sequence_output" [b, L, d], "pooled_output" [b, d], "encoder_outputs".
@@ -43,11 +44,15 @@ class FastBertEncoder(BertEncoderV2):
         if not self.fast:
             return super().call(inputs)
         packing = TokenPacking(inputs["input_mask"], self._pack_tokens)
-        hidden_dropout, attention_dropout = self._make_dropouts() if training else (None, None)
-        states = self._embed(inputs, packing, hidden_dropout)
+        seed = self._draw_seed() if training else None
+        states = self._embed(inputs, packing, self._make_dropouts(seed, 0)[0])
         layers = []
-        for layer in self._transformer_layers:
-            states = self._run_layer(layer, states, inputs["input_mask"], packing, hidden_dropout, attention_dropout)
+        for number, layer in enumerate(self._transformer_layers, start=1):
+
+            def run(states: tf.Tensor, number: int = number, layer: Any = layer) -> tf.Tensor:
+                return self._run_layer(layer, states, inputs["input_mask"], packing, *self._make_dropouts(seed, number))
+
+            states = (tf.recompute_grad(run) if self.recompute and training else run)(states)
             layers.append(states)
         padded = [tf.reshape(packing.unpack(layer), [*tf.unstack(packing.shape), layer.shape[-1]]) for layer in layers]
         return {
@@ -56,14 +61,19 @@ class FastBertEncoder(BertEncoderV2):
             "encoder_outputs": padded,
         }
 
-    def _make_dropouts(self) -> tuple[Dropout, Dropout]:
+    def _draw_seed(self) -> tf.Tensor:
         # The generator of Model Garden's own dropout, so that its state is kept where theirs would be.
         seed = self._embedding_dropout._random_generator.make_seed_for_stateless_op()
         if seed is None:  # Keras was not told to draw from generators
             seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-        seed = tf.bitcast(tf.cast(seed, tf.int64), tf.int32)[:, 0]
+        return tf.bitcast(tf.cast(seed, tf.int64), tf.int32)[:, 0]
+
+    def _make_dropouts(self, seed: tf.Tensor | None, layer: int) -> tuple[Dropout | None, Dropout | None]:
+        # A function of seed and layer, so that a layer that is computed twice drops the same both times.
+        if seed is None:
+            return None, None
         hidden, attention = self._rates
-        return Dropout(hidden, seed), Dropout(attention, seed + [1 << 20, 0])
+        return Dropout(hidden, seed + [2 * layer, 0]), Dropout(attention, seed + [2 * layer + 1, 0])
 
     def _embed(self, inputs: dict[str, tf.Tensor], packing: TokenPacking, dropout: Dropout | None) -> tf.Tensor:
         # The two short tables as products: their gradients are small dense tensors, as Model Garden's are.

@@ -78,6 +78,14 @@ def test_nothing_wrong():
         ),
         ({"train": {"domains": ["a"]}, "data": NO_DOMAIN}, ['train.domains: expected "all" where']),
         ({"train": {"beta_2": 1}}, ["train.beta_2: expected a number below 1"]),
+        (
+            {"train": {"accumulation_steps": 9, "global_batch_size": 8, "clip_repeated_rows": "separate"}},
+            ["accumulation_steps: expected at most train.global_batch_size (8), got 9", "preset easytransfer"],
+        ),
+        (
+            {"train": {"accumulation_steps": 2}, "runtime": {"jit_compile": True}},
+            ["accumulation_steps: expected 1 where runtime.jit_compile is on"],
+        ),
         ({"prediction": {"output_file": "p.csv"}}, ["output_file: expected a file name that ends in .tsv or .jsonl"]),
     ],
 )

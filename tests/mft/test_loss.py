@@ -37,9 +37,10 @@ def batch():
     }
 
 
-def total_loss(loss, batch, **replicas):
-    label = loss.label_loss(batch["labels"], batch["logits"], batch["weights"], **replicas)
-    layers = loss.domain_loss_by_layer(batch["targets"], batch["domain_logits"], batch["weights"], **replicas)
+def total_loss(loss, batch, counts=None):
+    counts = counts or loss.counts(batch["weights"])
+    label = loss.label_loss(batch["labels"], batch["logits"], batch["weights"], counts["labels"])
+    layers = loss.domain_loss_by_layer(batch["targets"], batch["domain_logits"], batch["weights"], counts["examples"])
     return loss(label, layers)
 
 
@@ -55,38 +56,37 @@ def test_two_examples_by_hand():
     # Logits 0 make every cross entropy ln M or ln K; weights 1 and 0.
     loss = MetaFineTuningLoss(0.1)
     weights = tf.constant([1.0, 0.0])
-    label = loss.label_loss(tf.constant([0, 1]), tf.zeros([2, 2]), weights)
+    counts = loss.counts(weights)
+    label = loss.label_loss(tf.constant([0, 1]), tf.zeros([2, 2]), weights, counts["labels"])
     assert float(label) == pytest.approx(0.5 * math.log(2))
-    by_layer = loss.domain_loss_by_layer(tf.constant([[0, 1], [1, 2]]), tf.zeros([2, 2, 3]), weights)
+    targets = tf.constant([[0, 1], [1, 2]])
+    by_layer = loss.domain_loss_by_layer(targets, tf.zeros([2, 2, 3]), weights, counts["examples"])
     np.testing.assert_allclose(by_layer, [0.5 * math.log(3)] * 2, rtol=1e-6)
     assert float(loss(label, by_layer)) == pytest.approx(0.5 * math.log(2) + 0.05 * math.log(3))
 
 
 def test_published_code_divides_by_the_weights_that_count():
-    label = MetaFineTuningLoss(0.1, "nonzero_weights").label_loss(
-        tf.constant([0, 1]), tf.zeros([2, 2]), tf.constant([0.5, 0.0])
-    )
+    loss, weights = MetaFineTuningLoss(0.1, "nonzero_weights"), tf.constant([0.5, 0.0])
+    counts = loss.counts(weights)
+    assert (float(counts["labels"]), float(counts["examples"])) == (1.0, 2.0)
+    label = loss.label_loss(tf.constant([0, 1]), tf.zeros([2, 2]), weights, counts["labels"])
     assert float(label) == pytest.approx(0.5 * math.log(2))
 
 
 def test_all_weights_zero_is_zero_not_nan():
-    label = MetaFineTuningLoss(0.1, "nonzero_weights").label_loss(tf.constant([0]), tf.zeros([1, 2]), tf.zeros([1]))
+    loss, weights = MetaFineTuningLoss(0.1, "nonzero_weights"), tf.zeros([1])
+    label = loss.label_loss(tf.constant([0]), tf.zeros([1, 2]), weights, loss.counts(weights)["labels"])
     assert float(label) == 0.0
 
 
 def test_parts_of_a_batch_add_up_to_the_whole(batch):
     loss = MetaFineTuningLoss(0.3, "nonzero_weights")
     whole = float(total_loss(loss, batch))
-    parts = []
-    for rows in (slice(0, 4), slice(4, 6)):
-        part = {name: values[rows] for name, values in batch.items()}
-        # What an all-reduce would give: the count over both parts.
-        label = loss.label_loss(part["labels"], part["logits"], part["weights"], lambda count: tf.constant(4.0))
-        layers = loss.domain_loss_by_layer(
-            part["targets"], part["domain_logits"], part["weights"], lambda count: tf.constant(6.0)
-        )
-        parts.append(float(loss(label, layers)))
-    assert sum(parts) == pytest.approx(whole, rel=1e-6)
+    parts = [{name: values[rows] for name, values in batch.items()} for rows in (slice(0, 4), slice(4, 6))]
+    counts = [loss.counts(part["weights"]) for part in parts]
+    together = {name: counts[0][name] + counts[1][name] for name in ("labels", "examples")}
+    assert (float(together["labels"]), float(together["examples"])) == (4.0, 6.0)
+    assert sum(float(total_loss(loss, part, together)) for part in parts) == pytest.approx(whole, rel=1e-6)
 
 
 def test_gradients_against_differences(batch):

@@ -115,6 +115,25 @@ def test_half_precision_is_near(features, dtype, tolerance):
         assert float(tf.norm(one - other)) < 0.1 * float(tf.norm(other)) + 0.2  # of keys' biases it is but noise
 
 
+def test_recomputed_layers_give_the_same_gradients(features):
+    """Also where the second computation must drop what the first dropped."""
+    results, computed = [], []
+    for recompute in (False, True):
+        encoder = make(dropout=0.5, attention_dropout=0.25)
+        encoder.recompute = recompute
+
+        def run_layer(*arguments, run=encoder._run_layer, recompute=recompute):
+            computed.append(recompute)
+            return run(*arguments)
+
+        encoder._run_layer = run_layer
+        results.append(tf.function(run)(encoder, features, True, weigh_real_tokens(features)))
+    assert computed.count(False) == 3 and computed.count(True) == 6
+    for kept, again in zip(*map(tf.nest.flatten, results), strict=True):
+        np.testing.assert_allclose(again, kept, rtol=1e-4, atol=1e-4)
+    assert float(tf.norm(results[0][1][-1])) > 0
+
+
 def test_dropout_differs_by_step_and_is_off_outside_of_training(features):
     encoder = make(dropout=0.5, attention_dropout=0.25)
     step = tf.function(lambda: encoder(features, training=True)["sequence_output"])

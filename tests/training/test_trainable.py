@@ -28,7 +28,9 @@ def run_steps(make_network, batches, strategy=None, **options):
     if hasattr(network, "corrupt"):
         batches = [network.corrupt(tf.constant(step), batch) for step, batch in enumerate(batches)]
     signature = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in batches[0].items()}
-    dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
+    # Copies, as TensorFlow takes them without copying, and computes in their memory.
+    copies = ({name: np.array(value) for name, value in batch.items()} for batch in batches)
+    dataset = tf.data.Dataset.from_generator(lambda: copies, output_signature=signature)
     logs = KeepLogs()
     trainable.fit(dataset, steps_per_epoch=len(batches), verbose=0, callbacks=[logs])
     return logs.steps, {v.name: v.numpy() for v in network.trainable_variables}
@@ -64,6 +66,41 @@ def test_two_replicas_equal_one(make_finetuner, make_features, two_replicas):
         np.testing.assert_allclose(value, results[1][1][name], atol=2e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_parts_of_a_batch_make_the_same_update(make_finetuner, make_features, two_replicas, replicas):
+    """7 rows in 3 parts, and 1 row, which leaves parts without any; with 2 replicas each has parts of its own."""
+    batches = [make_features(count=count, seed=seed) for seed, count in enumerate((7, 7, 1))]
+    batches[0]["typicality"] *= tf.constant([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+    strategy = two_replicas if replicas == 2 else None
+    results = [
+        run_steps(lambda: make_finetuner(normalization="nonzero_weights"), batches, strategy, accumulation_steps=steps)
+        for steps in (1, 3)
+    ]
+    for whole, parts in zip(results[0][0], results[1][0], strict=True):
+        assert parts == pytest.approx(whole, rel=1e-4)
+    for name, value in results[0][1].items():
+        np.testing.assert_allclose(value, results[1][1][name], atol=2e-5, err_msg=name)
+
+
+def test_parts_of_a_batch_drop_differently_and_scale_their_loss(make_classifier, make_features):
+    one = make_features(count=1)
+    features = {name: tf.concat([value] * 4, 0) for name, value in one.items()}
+    trainable = Trainable(make_classifier(dropout=0.5, compute_dtype="float16"), accumulation_steps=4)
+    trainable.compile(optimizer=tf_keras.mixed_precision.LossScaleOptimizer(build_optimizer(TRAIN, 10)))
+    alone = Trainable(make_classifier(compute_dtype="float16"), accumulation_steps=4)
+    alone.compile(optimizer=tf_keras.mixed_precision.LossScaleOptimizer(build_optimizer(TRAIN, 10)))
+    plain = Trainable(make_classifier())
+    plain.compile(optimizer=build_optimizer(TRAIN, 10))
+    expected = plain.train_step(features)
+    for name, value in alone.train_step(features).items():
+        assert float(value) == pytest.approx(float(expected[name]), rel=2e-2), name
+    drawn = []
+    draw_seed = trainable.network.encoder._draw_seed
+    trainable.network.encoder._draw_seed = lambda: drawn.append(draw_seed()) or drawn[-1]
+    trainable.train_step(features)
+    assert len({tuple(seed.numpy().tolist()) for seed in drawn}) == 4
+
+
 def test_clipping_bounds_the_update(make_classifier, make_features):
     """Adam hides the gradient's scale, so the norm is read where plain SGD applies it."""
     classifier = make_classifier()
@@ -96,7 +133,8 @@ def test_both_clippings_in_a_step(make_classifier, make_features):
         norms[kind] = float(trainable.train_step(features)["gradient_norm"])
     classifier = make_classifier()
     with tf.GradientTape() as tape:
-        loss = classifier.compute_losses(features, classifier(features, training=True), lambda count: count)["loss"]
+        outputs = classifier(features, training=True)
+        loss = classifier.compute_losses(features, outputs, classifier.counts(features))["loss"]
     dense = [tf.convert_to_tensor(g) for g in tape.gradient(loss, classifier.trainable_variables)]
     assert norms["summed"] == pytest.approx(float(tf.linalg.global_norm(dense)), rel=1e-5)
     assert norms["separate"] != pytest.approx(norms["summed"], rel=1e-3)
