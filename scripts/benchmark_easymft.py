@@ -1,42 +1,78 @@
-"""One measurement of EasyMFT, or of Model Garden's encoder in its place, for scripts/benchmark.py; prints JSON."""
+"""One measurement of EasyMFT for scripts/benchmark.py; prints it as a line of JSON."""
 
 import argparse
+import contextlib
 import json
-import resource
-import sys
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from benchmark_tokens import PREDICT_BATCH, WARM_STEPS, Report
 
 from app_zoo.base import Application
 from app_zoo.inputs import load_tokens, plan_steps, training_batches
 from app_zoo.registry import resolve_application
+from app_zoo.stages import meta_tune
 from app_zoo.stages.fitting import load_weights
-from app_zoo.stages.meta_tune import build_network
 from easymft.config.loading import load_config
 from easymft.data.batching import BatchPlan, make_dataset
+from easymft.modeling import fast_ops
 from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer
 from easymft.training.trainable import build_trainable
 
-WARM_STEPS = 3
-# What a user of Model Garden has: its encoder, tf_keras' AdamW, every row padded to the maximum, float32.
-MODEL_GARDEN = ["runtime.precision=float32", "data.padding=max_length"]
 
+class StepClock(tf_keras.callbacks.Callback):
+    """Reports each step once its loss is there."""
 
-class Clock(tf_keras.callbacks.Callback):
-    """Notes when the warm-up ends and when training ends."""
+    def __init__(self, report: Report, batches: list[np.ndarray]):
+        super().__init__()
+        self._report, self._batches = report, batches
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Reads the loss, so that the step is done."""
         float(logs["loss"])
-        if batch == WARM_STEPS - 1:
-            self.started = time.perf_counter()
-        self.ended = time.perf_counter()
+        self._report.step(batch, len(self._batches[batch]))
+
+
+def without_custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+    """In place of tf.custom_gradient: TensorFlow derives the gradient from the forward pass."""
+    return lambda *inputs: function(*inputs)[0]
+
+
+def mask_of_floats(dropout: fast_ops.Dropout, shape: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """In place of `Dropout.mask`: one random float for each value."""
+    dropout._draws += 1
+    drawn = tf.random.stateless_uniform(shape, dropout._seed + [0, dropout._draws])
+    return tf.cast(drawn >= 1.0 - 1.0 / dropout.scale, dtype)
+
+
+# What an ablation takes away -> how. The overrides of a config, or a patch of the code.
+OVERRIDES = {
+    "bfloat16": ["runtime.precision=float32"],
+    "fast_encoder": ["runtime.precision=float32"],
+    "length_grouping": ["data.group_by_length=false"],
+    "short_rows": ["data.padding=max_length"],
+}
+PATCHES = {
+    "written_gradients": lambda: mock.patch.object(tf, "custom_gradient", without_custom_gradient),
+    "byte_dropout": lambda: mock.patch.object(fast_ops.Dropout, "mask", mask_of_floats),
+}
+ABLATIONS = sorted({*OVERRIDES, *PATCHES, "packing", "one_op_adamw"})
+
+
+@contextlib.contextmanager
+def patched(ablations: list[str]) -> Iterator[None]:
+    """Takes the patches of these ablations for a while."""
+    with contextlib.ExitStack() as stack:
+        for name in ablations:
+            if name in PATCHES:
+                stack.enter_context(PATCHES[name]())
+        yield
 
 
 def export_tokens(app: Application, file: Path, rows: int) -> None:
@@ -52,47 +88,51 @@ def export_tokens(app: Application, file: Path, rows: int) -> None:
     np.savez(file, **arrays, lengths=tokens.lengths, labels=tokens.label_ids)
 
 
-def prepare(app: Application, rows: int, model_garden: bool) -> tuple[Any, Any, Any]:
+def prepare(app: Application, rows: int, ablations: list[str]) -> tuple[Any, Any, Any]:
     """Tokens of the first rows, the meta fine-tuner, and its classifier."""
     maps, pretrained = app.infer_maps(), load_weights(app)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
-    network, classifier = build_network(app, pretrained, maps)
-    pretrained.encoder.fast = not model_garden
+    network, classifier = meta_tune.build_network(app, pretrained, maps)
+    pretrained.encoder.fast = "fast_encoder" not in ablations
+    pretrained.encoder._pack_tokens = pretrained.encoder._pack_tokens and "packing" not in ablations
     return tokens.subset(np.arange(min(rows, tokens.num_examples))), network, classifier
 
 
-def train(app: Application, rows: int, steps: int, model_garden: bool) -> tuple[int, float]:
-    """Runs meta_tune's own steps; returns how many examples were trained on after the warm-up, and in which time."""
-    tokens, network, _ = prepare(app, rows, model_garden)
+def train(app: Application, rows: int, steps: int, ablations: list[str], report: Report) -> None:
+    """Runs meta_tune's own steps."""
+    tokens, network, _ = prepare(app, rows, ablations)
     plan = plan_steps(app, tokens)
     optimizer = build_optimizer(app.config.train, plan.total_steps)
-    if model_garden:
+    if "one_op_adamw" in ablations:
         optimizer = tf_keras.optimizers.AdamW(app.config.train.learning_rate)
     with app.strategy.scope():
         trainable = build_trainable(network, app.config.train)
         trainable.compile(optimizer=optimizer)
     batches = plan.batches(0, min(steps + WARM_STEPS, plan.epoch_ends[0]))
     scores = np.full(tokens.num_examples, 0.3, np.float32)
-    clock = Clock()
-    trainable.fit(training_batches(app, tokens, scores, network.corrupt)(batches, 0), verbose=0, callbacks=[clock])
-    return sum(map(len, batches[WARM_STEPS:])), clock.ended - clock.started
+    clock = StepClock(report, batches)
+    with patched(ablations):
+        trainable.fit(training_batches(app, tokens, scores, network.corrupt)(batches, 0), verbose=0, callbacks=[clock])
 
 
-def predict(app: Application, rows: int, steps: int, model_garden: bool) -> tuple[int, float]:
+def predict(app: Application, rows: int, steps: int, ablations: list[str], report: Report) -> None:
     """Runs evaluation's forward pass likewise."""
-    tokens, _, classifier = prepare(app, rows, model_garden)
-    plan = BatchPlan(tokens.lengths, 64, seed=0, shuffle=False, group_by_length=not model_garden)
+    tokens, _, classifier = prepare(app, rows, ablations)
+    padded = app.config.data.max_sequence_length if app.config.data.padding == "max_length" else None
+    plan = BatchPlan(tokens.lengths, PREDICT_BATCH, seed=0, shuffle=False, group_by_length=padded is None)
     batches = plan.batches(0)
     np.random.default_rng(0).shuffle(batches)
     batches = batches[: steps + WARM_STEPS]
-    length = app.config.data.max_sequence_length if model_garden else None
-    outputs = BatchInference(classifier, ["logits"], app.strategy)(make_dataset(tokens, batches, padded_length=length))
-    done, started = 0, 0.0
-    for step, (index, _) in enumerate(outputs):
-        if step == WARM_STEPS - 1:
-            started = time.perf_counter()
-        done += len(index) if step >= WARM_STEPS else 0
-    return done, time.perf_counter() - started
+    dataset = make_dataset(tokens, batches, padded_length=padded)
+    for number, (index, _) in enumerate(BatchInference(classifier, ["logits"], app.strategy)(dataset)):
+        report.step(number, len(index))
+
+
+def run(app: Application) -> dict[str, float]:
+    """Runs the whole of meta_tune, from files to weights and metrics; returns its dev accuracy."""
+    meta_tune.run(app)
+    metrics = json.loads((app.folder.path / "metrics.json").read_text(encoding="utf-8"))
+    return {"accuracy": metrics["dev"]["overall"]["accuracy"]}
 
 
 def main() -> None:
@@ -100,26 +140,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True)
     parser.add_argument("--set", action="append", default=[])
-    parser.add_argument("--rows", type=int, required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--mode", choices=("train", "predict", "tokens"), required=True)
-    parser.add_argument("--model_garden", action="store_true")
+    parser.add_argument("--rows", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--mode", choices=("train", "predict", "run", "tokens"), required=True)
+    parser.add_argument("--without", choices=ABLATIONS, nargs="+", default=[], help="what to take away")
     parser.add_argument("--output", required=True, help="scratch folder; with --mode tokens the file to write")
     arguments = parser.parse_args()
+    report, values = Report(), {}
     folder = str(Path(arguments.output).parent if arguments.mode == "tokens" else arguments.output)
     overrides = [f"output_folder={folder}", "runtime.progress=false", *arguments.set]
-    overrides += MODEL_GARDEN if arguments.model_garden else []
+    overrides += [override for name in arguments.without for override in OVERRIDES.get(name, [])]
     config = load_config(arguments.config, overrides, mode="meta_tune")
     app = resolve_application(config.application)(config)
     app.strategy  # noqa: B018 (sets seeds)
     if arguments.mode == "tokens":
         export_tokens(app, Path(arguments.output), arguments.rows)
         return
-    measure = train if arguments.mode == "train" else predict
-    done, seconds = measure(app, arguments.rows, arguments.steps, arguments.model_garden)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    versions = f"tensorflow {tf.__version__}, Python {sys.version.split()[0]}, {app.precision}"
-    print(json.dumps({"rate": done / seconds, "peak_mib": peak, "versions": versions}))
+    if arguments.mode == "run":
+        values = run(app)
+    else:
+        measure = train if arguments.mode == "train" else predict
+        measure(app, arguments.rows, arguments.steps, arguments.without, report)
+    report.print(f"tensorflow {tf.__version__}, {app.precision}", **values)
 
 
 if __name__ == "__main__":

@@ -1,84 +1,105 @@
-"""One measurement of transformers on torch, for scripts/benchmark.py; needs both, but not EasyMFT; prints JSON."""
+"""transformers on torch, for scripts/benchmark.py; needs both, but not EasyMFT."""
 
 import argparse
-import json
-import resource
-import time
+import csv
+import tempfile
 
 import numpy as np
 import torch
 import transformers
-
-WARM_STEPS = 3
-MEGABATCH = 50  # batches that are sorted by length together, as in transformers' own sampler
+from benchmark_tokens import PREDICT_BATCH, TRAIN_BATCH, WARM_STEPS, Report, make_parser, pad, plan_batches
 
 
-def plan_batches(lengths: np.ndarray, size: int, grouped: bool) -> list[np.ndarray]:
-    """Random batches, or ones of like length."""
-    generator = np.random.default_rng(0)
-    order = generator.permutation(len(lengths))
-    if grouped:
-        parts = [order[start : start + MEGABATCH * size] for start in range(0, len(order), MEGABATCH * size)]
-        order = np.concatenate([part[np.argsort(-lengths[part], kind="stable")] for part in parts])
-    batches = [order[start : start + size] for start in range(0, len(order) - size + 1, size)]
-    if grouped:
-        generator.shuffle(batches)
-    return batches
+class Trainer:
+    """Plain fine-tuning, or prediction, with transformers' sequence classifier."""
+
+    def __init__(self, arguments: argparse.Namespace, num_labels: int, total_steps: int):
+        torch.manual_seed(arguments.seed)
+        self._best = arguments.best
+        auto = transformers.AutoModelForSequenceClassification
+        self.model = auto.from_pretrained(arguments.weights, num_labels=num_labels)
+        self._optimizer = torch.optim.AdamW(self.model.parameters(), lr=arguments.learning_rate, weight_decay=0.01)
+        self._schedule = transformers.get_linear_schedule_with_warmup(self._optimizer, total_steps // 10, total_steps)
+
+    def _forward(self, tokens: dict[str, np.ndarray], batch: np.ndarray, **inputs: torch.Tensor) -> object:
+        padded = pad(tokens, batch, None, np.int64)
+        names = {"ids": "input_ids", "types": "token_type_ids", "mask": "attention_mask"}
+        inputs |= {names[name]: torch.from_numpy(values) for name, values in padded.items()}
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._best):
+            return self.model(**inputs)
+
+    def train(self, tokens: dict[str, np.ndarray], batch: np.ndarray) -> None:
+        """One update."""
+        self.model.train()
+        labels = torch.from_numpy(tokens["labels"][batch].astype(np.int64))
+        self._forward(tokens, batch, labels=labels).loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        self._optimizer.zero_grad()
+
+    def predict(self, tokens: dict[str, np.ndarray], batch: np.ndarray) -> np.ndarray:
+        """Logits [b, M]."""
+        self.model.eval()
+        with torch.inference_mode():
+            return self._forward(tokens, batch).logits.float().numpy()
 
 
-def make_inputs(tokens: dict[str, np.ndarray], batch: np.ndarray) -> dict[str, torch.Tensor]:
-    """Pads a batch to its longest row."""
-    starts = np.concatenate([[0], np.cumsum(tokens["lengths"])])
-    shape = len(batch), int(tokens["lengths"][batch].max())
-    inputs = {name: np.zeros(shape, np.int64) for name in ("input_ids", "token_type_ids", "attention_mask")}
-    for row, example in enumerate(batch):
-        part = slice(starts[example], starts[example + 1])
-        length = part.stop - part.start
-        inputs["input_ids"][row, :length] = tokens["ids"][part]
-        inputs["token_type_ids"][row, :length] = tokens["types"][part]
-        inputs["attention_mask"][row, :length] = 1
-    return {name: torch.from_numpy(values) for name, values in inputs.items()}
+def tokenize(arguments: argparse.Namespace, file: str) -> dict[str, np.ndarray]:
+    """Tokens of a TSV file that holds all classes, by transformers' own tokenizer."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.weights)
+    with open(file, encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    texts = [[row[column] for row in rows] for column in arguments.columns[:-1]]
+    names = [row[arguments.columns[-1]] for row in rows]
+    encoded = tokenizer(*texts, truncation=True, max_length=arguments.max_length)
+    classes = sorted(set(names))
+    return {
+        "ids": np.concatenate(encoded["input_ids"]),
+        "types": np.concatenate(encoded["token_type_ids"]),
+        "lengths": np.array([len(ids) for ids in encoded["input_ids"]]),
+        "labels": np.array([classes.index(name) for name in names]),
+    }
+
+
+def run(arguments: argparse.Namespace) -> dict[str, float]:
+    """Trains from a TSV file to saved weights; returns the accuracy on another."""
+    tokens, dev = (tokenize(arguments, file) for file in (arguments.train_file, arguments.dev_file))
+    plans = [
+        plan_batches(tokens["lengths"], TRAIN_BATCH, arguments.best, arguments.seed + epoch)
+        for epoch in range(arguments.epochs)
+    ]
+    batches = [batch for plan in plans for batch in plan]
+    trainer = Trainer(arguments, int(tokens["labels"].max()) + 1, len(batches))
+    for batch in batches:
+        trainer.train(tokens, batch)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer.model.save_pretrained(folder)
+    rows = np.argsort(dev["lengths"]) if arguments.best else np.arange(len(dev["labels"]))
+    parts = [rows[start : start + PREDICT_BATCH] for start in range(0, len(rows), PREDICT_BATCH)]
+    right = [(trainer.predict(dev, part).argmax(1) == dev["labels"][part]).sum() for part in parts]
+    return {"accuracy": float(sum(right)) / len(rows)}
+
+
+def measure(arguments: argparse.Namespace, report: Report) -> None:
+    """Runs some steps of training, or of prediction, on given tokens."""
+    tokens = dict(np.load(arguments.tokens))
+    size = PREDICT_BATCH if arguments.mode == "predict" else TRAIN_BATCH
+    batches = plan_batches(tokens["lengths"], size, arguments.best)[: arguments.steps + WARM_STEPS]
+    trainer = Trainer(arguments, int(tokens["labels"].max()) + 1, len(batches))
+    compute = trainer.predict if arguments.mode == "predict" else trainer.train
+    report.run(batches, lambda batch: compute(tokens, batch))
 
 
 def main() -> None:
     """Measures plain fine-tuning, or prediction."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tokens", required=True)
-    parser.add_argument("--weights", required=True, help="a Hugging Face folder")
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--mode", choices=("train", "predict"), required=True)
-    parser.add_argument("--best", action="store_true", help="length-grouped, bfloat16 autocast")
-    arguments = parser.parse_args()
-    torch.manual_seed(0)
-    tokens = dict(np.load(arguments.tokens))
-    training = arguments.mode == "train"
-    batches = plan_batches(tokens["lengths"], 32 if training else 64, arguments.best)[: arguments.steps + WARM_STEPS]
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(
-        arguments.weights, num_labels=int(tokens["labels"].max()) + 1
-    )
-    model.train(training)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.01)
-    done, started = 0, 0.0
-    for step, batch in enumerate(batches):
-        if step == WARM_STEPS:
-            started = time.perf_counter()
-        inputs = make_inputs(tokens, batch)
-        autocast = torch.autocast("cpu", torch.bfloat16, enabled=arguments.best)
-        if training:
-            with autocast:
-                loss = model(**inputs, labels=torch.from_numpy(tokens["labels"][batch].astype(np.int64))).loss
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-        else:
-            with torch.inference_mode(), autocast:
-                model(**inputs).logits.float().numpy()
-        done += len(batch) if step >= WARM_STEPS else 0
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
-    print(json.dumps({"rate": done / seconds, "peak_mib": peak, "versions": versions}))
+    arguments = make_parser(__doc__).parse_args()
+    report, values = Report(), {}
+    if arguments.mode == "run":
+        values = run(arguments)
+    else:
+        measure(arguments, report)
+    report.print(f"transformers {transformers.__version__}, torch {torch.__version__}", **values)
 
 
 if __name__ == "__main__":

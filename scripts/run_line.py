@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from easymft.config.loading import load_config
@@ -43,6 +44,13 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def read_lines(files: Iterable[str]) -> Iterator[str]:
+    """The lines of files, one file after the other."""
+    for file in files:
+        with open(file, encoding="utf-8", newline="\n") as stream:
+            yield from stream
+
+
 def subset_train_file(config_file: Path, rows_per_cell: int, folder: Path) -> Path:
     """Writes the first rows of each (domain, class) cell of a config's (headerless, numbered) train files."""
     data = load_config(config_file).data
@@ -50,20 +58,18 @@ def subset_train_file(config_file: Path, rows_per_cell: int, folder: Path) -> Pa
     target = folder / "train.tsv"
     folder.mkdir(parents=True, exist_ok=True)
     with open(target, "w", encoding="utf-8") as output:
-        for file in data.train_files:
-            for line in open(file, encoding="utf-8", newline="\n"):
-                fields = line.rstrip("\n").split("\t")
-                cell = fields[data.columns.domain], fields[data.columns.label]
-                taken[cell] += 1
-                if taken[cell] <= rows_per_cell:
-                    output.write(line)
+        for line in read_lines(data.train_files):
+            fields = line.rstrip("\n").split("\t")
+            cell = fields[data.columns.domain], fields[data.columns.label]
+            taken[cell] += 1
+            if taken[cell] <= rows_per_cell:
+                output.write(line)
     return target
 
 
 def first_rows(files: list[str], rows: int, target: Path) -> Path:
     """Writes the first rows of (headerless) files."""
-    lines = (line for file in files for line in open(file, encoding="utf-8", newline="\n"))
-    target.write_text("".join(itertools.islice(lines, rows)), encoding="utf-8", newline="\n")
+    target.write_text("".join(itertools.islice(read_lines(files), rows)), encoding="utf-8", newline="\n")
     return target
 
 
