@@ -146,5 +146,16 @@ class Application:
         return SkippedRows(self.work_folder / f"skipped_rows_{split}.tsv")
 
     def infer_maps(self) -> Maps:
-        """Classes and domains, as configured or as they occur in the train files; one pass over them."""
-        return Maps(*infer_maps(self.config.data, pair=self.pair))
+        """Classes and domains, as configured or as they occur in the train files; one pass over them.
+
+        Raises:
+            ConfigError: One of `data.subset.exclude_domains` is not among the domains.
+        """
+        labels, domains = infer_maps(self.config.data, pair=self.pair)
+        excluded = self.config.data.subset.exclude_domains
+        for name in excluded:
+            if name not in domains:
+                raise ConfigError(
+                    f"data.subset.exclude_domains: unknown domain {name!r}, expected some of {', '.join(domains)}"
+                )
+        return Maps(labels, LabelMap(tuple(name for name in domains if name not in excluded)))

@@ -112,7 +112,7 @@ def train(app: Application, rows: int, steps: int, ablations: list[str], report:
     scores = np.full(tokens.num_examples, 0.3, np.float32)
     clock = StepClock(report, batches)
     with patched(ablations):
-        trainable.fit(training_batches(app, tokens, scores, network.corrupt)(batches, 0), verbose=0, callbacks=[clock])
+        trainable.fit(training_batches(app, tokens, scores, network.prepare)(batches, 0), verbose=0, callbacks=[clock])
 
 
 def predict(app: Application, rows: int, steps: int, ablations: list[str], report: Report) -> None:

@@ -134,7 +134,7 @@ def main() -> None:
     scores = tf.constant(tokens.typicality)
     dataset = make_dataset(tokens, batches, padded_length=padded_length(app))
     dataset = dataset.map(lambda features: features | {"typicality": tf.gather(scores, features["index"])})
-    trainable.fit(dataset.enumerate().map(network.corrupt), verbose=0, callbacks=[TraceWriter(output / "trace.jsonl")])
+    trainable.fit(dataset.enumerate().map(network.prepare), verbose=0, callbacks=[TraceWriter(output / "trace.jsonl")])
     np.savez(output / "final.npz", **final_variables(network, pretrained.config.num_layers))
 
 

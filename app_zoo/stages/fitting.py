@@ -9,10 +9,14 @@ import tf_keras
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import padded_length, plan_steps, training_batches
+from app_zoo.run_folder import part_folder
+from easymft.baselines.adversarial import AdversarialClassifier
+from easymft.baselines.multi_task import MultiTaskClassifier
 from easymft.data.batching import BatchPlan, make_dataset
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import CheckpointError
 from easymft.evaluation.metrics import DomainMetrics, flatten_metrics
+from easymft.mft.model import MetaFineTuner
 from easymft.model_zoo.pretrained import PretrainedModel, save_pretrained
 from easymft.modeling.classifier import TextClassifier
 from easymft.training.callbacks import StepSummaries
@@ -156,37 +160,51 @@ class Fitting:
         Returns:
             The trainer's record.
         """
-        app, steps = self._app, plan_steps(self._app, tokens)
+        app, network = self._app, self._network
+        steps = plan_steps(app, tokens, one_domain=isinstance(network, MultiTaskClassifier))
         if self._start is not None:
             self._start.restore()
         restart_optimizer(self._trainable.optimizer, app.config.train, steps.total_steps)
-
-        def evaluate() -> dict[str, float]:
-            metrics = DomainMetrics(self._maps.labels.names, self._maps.domains.names)
-            measure(app, self._inference, dev_tokens, np.arange(dev_tokens.num_examples), metrics)
-            return flatten_metrics(metrics.result())
-
+        if isinstance(network, AdversarialClassifier):
+            network.total_steps = steps.total_steps
         trainer = Trainer(
             self._trainable,
             steps,
-            training_batches(app, tokens, typicality, getattr(self._network, "corrupt", None)),
+            training_batches(app, tokens, typicality, getattr(network, "prepare", None)),
             train=app.config.train,
             folder=folder,
-            evaluate=evaluate if dev_tokens is not None and not app.dry_run else None,
-            save=lambda name: None if app.dry_run else self._save(folder / name),
+            evaluate=None if dev_tokens is None or app.dry_run else lambda: self._evaluate(dev_tokens),
+            save=lambda name: None if app.dry_run else self._save(folder, name),
             inputs=hashlib.sha256((tokens.fingerprint() + self._weights).encode()).hexdigest(),
             summaries=StepSummaries(folder / "tensorboard", domain_loss_floor),
             progress=app.config.runtime.progress and not app.dry_run,
         )
         return trainer.fit()
 
-    def _save(self, folder: Path) -> None:
-        extra = {} if self._network is self._classifier else _domain_variables(self._network)
-        save_classifier(folder, self._pretrained, self._classifier, self._maps, extra)
+    def _evaluate(self, dev_tokens: TokenDataset) -> dict[str, float]:
+        metrics = DomainMetrics(self._maps.labels.names, self._maps.domains.names)
+        if isinstance(self._network, MultiTaskClassifier):
+            for domain in np.unique(dev_tokens.domain_ids):
+                self._classifier.set_head(*self._network.head_of(domain))
+                rows = np.flatnonzero(dev_tokens.domain_ids == domain)
+                measure(self._app, self._inference, dev_tokens, rows, metrics)
+        else:
+            measure(self._app, self._inference, dev_tokens, np.arange(dev_tokens.num_examples), metrics)
+        return flatten_metrics(metrics.result())
+
+    def _save(self, folder: Path, name: str) -> None:
+        if isinstance(self._network, MultiTaskClassifier):  # a model for each domain, as finetune leaves them
+            for number, domain in enumerate(self._maps.domains):
+                self._classifier.set_head(*self._network.head_of(number))
+                target = part_folder(folder, domain) / name
+                save_classifier(target, self._pretrained, self._classifier, self._maps, {})
+            return
+        extra = _domain_variables(self._network)
+        save_classifier(folder / name, self._pretrained, self._classifier, self._maps, extra)
 
 
 def _domain_variables(network: tf_keras.Model) -> dict[str, np.ndarray]:
-    if not network.corrupts_domains:
+    if not isinstance(network, MetaFineTuner) or not network.corrupts_domains:
         return {}
     return {
         "mft.domain_embedding": network.domain_embedding.table.numpy(),

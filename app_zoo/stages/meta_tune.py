@@ -1,6 +1,7 @@
 """--mode meta_tune: score typicality, then train on weighted examples under domain corruption."""
 
 import numpy as np
+import tf_keras
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
@@ -8,6 +9,8 @@ from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evalu
 from app_zoo.stages.fitting import Fitting, build_classifier, load_weights
 from app_zoo.stages.trained import open_run
 from app_zoo.stages.typicality import score, tell_negative, write_overview
+from easymft.baselines.adversarial import AdversarialClassifier, domain_loss_at_chance
+from easymft.baselines.multi_task import MultiTaskClassifier
 from easymft.config.presets import PRESET_TYPICALITY_FIELDS
 from easymft.data.labels import save_maps
 from easymft.data.token_dataset import TokenDataset
@@ -35,8 +38,9 @@ def run(app: Application) -> None:
         dev_tokens = load_tokens(app, "dev", maps, pretrained.vocabulary)
     if app.dry_run:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, 2 * app.config.train.global_batch_size)))
-    plan_steps(app, tokens)  # says now if there are too few rows
-    prepare_evaluation(app, maps, [""], pretrained.vocabulary)
+    plan_steps(app, tokens, one_domain=isinstance(network, MultiTaskClassifier))  # says now if there are too few rows
+    parts = list(maps.domains) if isinstance(network, MultiTaskClassifier) else [""]
+    prepare_evaluation(app, maps, parts, pretrained.vocabulary)
     if not app.dry_run:
         app.folder.claim(app.config, "meta_tune", app.inputs)
         save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
@@ -45,28 +49,43 @@ def run(app: Application) -> None:
         app.work_folder, tokens, dev_tokens, typicality, _floor(app, tokens, maps, typicality)
     )
     if not app.dry_run:
-        app.folder.finish(models=[""], training=record)
+        app.folder.finish(models=parts, training=record)
         remove_state(app.folder.path)
         evaluate_splits(app, open_run(app), metrics_file(app))
 
 
 def _check_domains(app: Application, maps: Maps) -> None:
-    if app.config.mft.domain_loss_weight > 0.0 and len(maps.domains.names) < 2:
+    if len(maps.domains.names) > 1:
+        return
+    if app.config.baseline.method != "none":
+        raise ConfigError(
+            f"baseline.method: {app.config.baseline.method} needs at least 2 domains, the train files hold only "
+            f"{maps.domains.names[0]!r}; use --mode finetune"
+        )
+    if app.config.mft.domain_loss_weight > 0.0:
         raise ConfigError(
             f"mft.domain_loss_weight: domain corruption needs at least 2 domains, the train files hold only "
             f"{maps.domains.names[0]!r}; set mft.domain_loss_weight to 0, or use --mode finetune"
         )
 
 
-def build_network(app: Application, pretrained: PretrainedModel, maps: Maps) -> tuple[MetaFineTuner, TextClassifier]:
-    """The meta fine-tuner of the config around a classifier on the encoder, under the run's strategy."""
-    mft = app.config.mft
+def build_network(app: Application, pretrained: PretrainedModel, maps: Maps) -> tuple[tf_keras.Model, TextClassifier]:
+    """The meta fine-tuner or the baseline of the config, under the run's strategy, and the classifier in it."""
+    mft, baseline = app.config.mft, app.config.baseline
     classifier = build_classifier(app, pretrained, maps, app.config.model.head)
+    sizes = {"num_domains": len(maps.domains.names), "width": pretrained.config.hidden_size}
     with app.strategy.scope():
+        if baseline.method == "adversarial":
+            strength = {"weight": baseline.adversarial_weight, "gamma": baseline.adversarial_gamma}
+            return AdversarialClassifier(classifier, **sizes, **strength, seed=app.config.runtime.seed), classifier
+        if baseline.method == "multi_task":
+            num_labels = len(maps.labels.names)
+            return MultiTaskClassifier(
+                classifier, **sizes, num_labels=num_labels, seed=app.config.runtime.seed
+            ), classifier
         network = MetaFineTuner(
             classifier,
-            num_domains=len(maps.domains.names),
-            width=pretrained.config.hidden_size,
+            **sizes,
             layers=resolve_layers(mft.layers, pretrained.config.num_layers),
             loss=MetaFineTuningLoss(mft.domain_loss_weight, mft.normalization),
             weighting=mft.weighting,
@@ -80,7 +99,7 @@ def build_network(app: Application, pretrained: PretrainedModel, maps: Maps) -> 
 
 
 def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, maps: Maps) -> np.ndarray | None:
-    if app.config.mft.weighting == "none":
+    if app.config.mft.weighting == "none" or app.config.baseline.method != "none":
         return None
     if app.config.data.columns.typicality is not None:
         if app.config.mft.typicality.model_fields_set - PRESET_TYPICALITY_FIELDS:
@@ -91,6 +110,8 @@ def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenData
         typicality = scores.typicality
         if not app.dry_run:
             write_overview(app, scores, tokens, maps, app.folder.path / "typicality")
+    if app.config.mft.typicality.permute:
+        typicality = np.random.default_rng(app.config.runtime.seed).permutation(typicality)
     tell_negative(typicality)
     return typicality
 
@@ -98,7 +119,9 @@ def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenData
 def _floor(app: Application, tokens: TokenDataset, maps: Maps, typicality: np.ndarray | None) -> float | None:
     """Where the domain loss settles if the encoder gives nothing away, in the scale of its weights w."""
     mft = app.config.mft
-    if mft.domain_loss_weight == 0.0:
+    if app.config.baseline.method == "adversarial":
+        return domain_loss_at_chance(len(maps.domains.names))
+    if mft.domain_loss_weight == 0.0 or app.config.baseline.method == "multi_task":
         return None
     weights = tokens.weights
     if typicality is not None and mft.domain_weighting == "typicality":

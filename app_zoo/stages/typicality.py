@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from app_zoo.base import Application, Maps
-from app_zoo.inputs import load_tokens, padded_length
+from app_zoo.inputs import load_tokens, padded_length, with_excluded
 from app_zoo.stages.fitting import load_weights
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.reading import ExampleBatch, read_examples
@@ -48,7 +48,7 @@ def run(app: Application) -> None:
     app.folder.claim(app.config, "typicality", app.inputs)
     scores = score(app, pretrained, tokens, maps)
     tell_negative(scores.typicality)
-    scored_file, column = write_scored(app, scores.typicality, maps)
+    scored_file, column = write_scored(app, scores.typicality, tokens, maps)
     write_overview(app, scores, tokens, maps, app.folder.path)
     app.folder.finish(scored_file=str(scored_file))
     print(f"scored file: {scored_file}; to train on its scores:", flush=True)
@@ -57,7 +57,7 @@ def run(app: Application) -> None:
 
 def _check_no_scores(app: Application, maps: Maps) -> None:
     """Before hours go into scores: the column's name must be free."""
-    columns = next(_read_again(app, maps)).table.column_names
+    columns = next(read_examples(app.config.data.train_files, app.config.data, pair=app.pair)).table.column_names
     if "typicality" in columns:
         raise DataError(
             f"data.train_files: the files already have a column 'typicality' ({', '.join(columns)}); rename it"
@@ -102,8 +102,8 @@ def score(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, m
     return score_embeddings(embeddings, tokens, len(maps.domains.names), len(maps.labels.names), config)
 
 
-def write_scored(app: Application, typicality: np.ndarray, maps: Maps) -> tuple[Path, str]:
-    """Copies the train files' own columns and adds `typicality`, in the form of the input (see `same_form`).
+def write_scored(app: Application, typicality: np.ndarray, tokens: TokenDataset, maps: Maps) -> tuple[Path, str]:
+    """Copies the scored rows with their own columns and adds `typicality`, in the form of the input (see `same_form`).
 
     Returns:
         The file, and how a config names its last column.
@@ -113,9 +113,9 @@ def write_scored(app: Application, typicality: np.ndarray, maps: Maps) -> tuple[
     start = 0
     path, header = same_form(app.folder.path / "scored", data.train_files, data)
     with TableWriter(path, header) as writer:
-        for batch in _read_again(app, maps):
-            part = typicality[start : start + len(batch.text)]
-            writer.write(batch.table, {"typicality": _texts(part, decimals)})
+        for batch, kept in _read_again(app, tokens, maps):
+            part = typicality[start : start + len(kept)]
+            writer.write(batch.table.take(kept), {"typicality": _texts(part, decimals)})
             start += len(part)
     return writer.path, "typicality" if header else str(len(batch.table.column_names))
 
@@ -134,7 +134,7 @@ def write_overview(app: Application, scores: TypicalityScores, tokens: TokenData
     ids = (tokens.label_ids, tokens.domain_ids)
     sample = np.unique(np.linspace(0, tokens.num_examples - 1, _PROJECTOR_SAMPLE).astype(int))
     chosen: dict[int, Any] = dict.fromkeys(sample.tolist())
-    report = build_typicality_report(scores.typicality, *ids, labels, domains, _keep(_read_texts(app, maps), chosen))
+    report = build_typicality_report(scores.typicality, *ids, labels, domains, _keep(_read_texts(app, tokens, maps), chosen))
     write_typicality_report(folder, report)
     logs = app.folder.path / "tensorboard"
     writer = tf.summary.create_file_writer(str(logs))
@@ -155,22 +155,27 @@ def write_overview(app: Application, scores: TypicalityScores, tokens: TokenData
     )
 
 
-def _read_again(app: Application, maps: Maps) -> Iterator[ExampleBatch]:
-    """The same rows as were tokenised; those that are skipped were listed then."""
-    data = app.config.data
-    return read_examples(
+def _read_again(app: Application, tokens: TokenDataset, maps: Maps) -> Iterator[tuple[ExampleBatch, np.ndarray]]:
+    """The rows that were tokenised, and the places of those in `tokens`; skipped ones were listed then."""
+    data, start = app.config.data, 0
+    for batch in read_examples(
         data.train_files,
         data,
         pair=app.pair,
         labels=maps.labels,
-        domains=maps.domains,
+        domains=with_excluded(app, maps),
         skipped_rows=SkippedRows(None),
-    )
+    ):
+        stop = start + len(batch.text)
+        first, last = np.searchsorted(tokens.rows, [start, stop])
+        yield batch, tokens.rows[first:last] - start
+        start = stop
 
 
-def _read_texts(app: Application, maps: Maps) -> Iterator[str | tuple[str, str]]:
-    for batch in _read_again(app, maps):
-        yield from batch.text if batch.text_pair is None else zip(batch.text, batch.text_pair, strict=True)
+def _read_texts(app: Application, tokens: TokenDataset, maps: Maps) -> Iterator[str | tuple[str, str]]:
+    for batch, kept in _read_again(app, tokens, maps):
+        for row in kept:
+            yield batch.text[row] if batch.text_pair is None else (batch.text[row], batch.text_pair[row])
 
 
 def _keep(texts: Iterator[Any], chosen: dict[int, Any]) -> Iterator[Any]:

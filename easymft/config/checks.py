@@ -30,7 +30,8 @@ class Problem:
 
 def find_conflicts(config: ExperimentConfig) -> list[Problem]:
     """Returns everything in `config` (presets resolved) that cannot go together, whatever the mode."""
-    checks = (_check_columns, _check_files, _check_names, _check_model, _check_mft, _check_train, _check_outputs)
+    checks = (_check_columns, _check_files, _check_names, _check_subset)
+    checks += (_check_model, _check_mft, _check_train, _check_outputs)
     return [problem for check in checks for problem in check(config)]
 
 
@@ -56,6 +57,8 @@ def find_mode_problems(config: ExperimentConfig, mode: str) -> list[Problem]:
     if mode in _MODES_THAT_LOAD_WEIGHTS and config.model.initialization == "weights" and config.model.weights is None:
         expected = 'a name or folder (or model.initialization "random")'
         problems.append(_problem(config, "model.weights", f"{expected} for --mode {mode}", "model.initialization"))
+    if mode != "meta_tune" and config.baseline.method != "none":
+        problems.append(_problem(config, "baseline.method", f'"none" for --mode {mode}'))
     if mode == "convert" and config.model.initialization == "random":
         problems.append(_problem(config, "model.initialization", f'"weights" for --mode {mode}'))
     if mode in ("meta_tune", "finetune") and config.train.early_stopping_patience and not config.data.dev_files:
@@ -202,8 +205,20 @@ def _check_encoder(config: ExperimentConfig) -> Iterator[Problem]:
         yield _problem(config, "model.encoder.max_position_embeddings", expected, "data.max_sequence_length")
 
 
+def _check_subset(config: ExperimentConfig) -> Iterator[Problem]:
+    subset = config.data.subset
+    if subset.share is not None and subset.examples_per_class is not None:
+        yield _problem(config, "data.subset.share", "null where data.subset.examples_per_class is given")
+    for name in _duplicates(subset.exclude_domains):
+        yield _problem(config, "data.subset.exclude_domains", f"each domain once ({format_value(name)} is repeated)")
+    if subset.exclude_domains and config.data.columns.domain is None:
+        yield _problem(config, "data.subset.exclude_domains", "no domain where data.columns.domain is null")
+
+
 def _check_mft(config: ExperimentConfig) -> Iterator[Problem]:
     layers = config.mft.layers
+    if config.mft.typicality.permute and config.mft.weighting == "none":
+        yield _problem(config, "mft.typicality.permute", 'false where mft.weighting is "none"', "mft.weighting")
     if layers is None:
         return
     if not layers:

@@ -32,6 +32,17 @@ class ColumnsConfig(Section):
     typicality: Column | None = Field(None, description="Typicality scores, as written by --mode typicality.")
 
 
+class SubsetConfig(Section):
+    """Training on few examples, or without a domain, while the files stay as they are."""
+
+    share: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None, description="Train on this share of each domain and class, rounded up; a larger one holds a smaller."
+    )
+    examples_per_class: PositiveInt | None = Field(None, description="Train on so many of each domain and class.")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(42, description="Which they are.")
+    exclude_domains: list[str] = Field([], description="Train without these domains, and choose the best checkpoint without them.")
+
+
 class DataConfig(Section):
     """Files, their format, and how their texts become token ids."""
 
@@ -73,6 +84,7 @@ class DataConfig(Section):
     group_by_length: bool | None = Field(
         None, description="Put rows of like length into a batch. Preset; paper: true (false with padding max_length)."
     )
+    subset: SubsetConfig = SubsetConfig()
     cache_folder: str | None = Field(None, description="Where token ids are cached. null: <output_folder>/cache.")
 
 
@@ -135,6 +147,9 @@ class TypicalityConfig(Section):
     whiten: bool = Field(False, description="PCA-whiten E (and centre it) before the cosine.")
     whitening_epsilon: Annotated[float, Field(gt=0.0)] = Field(1e-5, description="Added to the eigenvalues.")
     rescale_to_mean_1: bool = Field(False, description="Divide the scores by their mean.")
+    permute: bool = Field(
+        False, description="A control: give the scores to other examples, at random (METHODS.md 1.5, Random-t)."
+    )
     decimals: Annotated[int, Field(ge=0, le=9)] | None = Field(
         None, description="Round the scores. Preset; easytransfer: 5, paper: null, full float32."
     )
@@ -164,6 +179,22 @@ class MFTConfig(Section):
     domain_classifier: Literal["per_layer", "shared"] | None = Field(None, description="Preset; paper: per_layer.")
     normalization: Literal["examples", "nonzero_weights"] | None = Field(
         None, description="What the class loss is divided by. Preset; paper: examples, easytransfer: nonzero_weights."
+    )
+
+
+class BaselineConfig(Section):
+    """What --mode meta_tune trains in place of meta fine-tuning, to compare it with (METHODS.md 1.5)."""
+
+    method: Literal["none", "adversarial", "multi_task"] = Field(
+        "none",
+        description="adversarial: a domain classifier behind gradient reversal on the pooled state. multi_task: a head "
+        "for each domain, batches of one domain each. none: meta fine-tuning as the section mft says.",
+    )
+    adversarial_weight: Annotated[float, Field(gt=0.0)] = Field(
+        1.0, description="What the strength of the reversed gradient rises to."
+    )
+    adversarial_gamma: Annotated[float, Field(gt=0.0)] = Field(
+        10.0, description="How fast: weight * (2 / (1 + exp(-gamma * progress)) - 1)."
     )
 
 
@@ -282,6 +313,7 @@ class ExperimentConfig(Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     mft: MFTConfig = MFTConfig()
+    baseline: BaselineConfig = BaselineConfig()
     train: TrainConfig = TrainConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     prediction: PredictionConfig = PredictionConfig()

@@ -11,7 +11,7 @@ from easymft.errors import DataError
 _POOL_BATCHES = 50
 _LENGTH_MULTIPLE = 8
 PREFETCHED_BATCHES = 8
-_ORDER, _BATCH_ORDER = 0, 1  # Kinds of random numbers.
+_ORDER, _BATCH_ORDER, _DOMAIN_ORDER = 0, 1, 2  # Kinds of random numbers.
 
 
 class BatchPlan:
@@ -131,6 +131,56 @@ class BatchPlan:
             pools[number] = flat[np.argsort(self._lengths[flat], kind="stable")].reshape(pool.shape)
         grouped = np.concatenate(pools) if pools else batches
         return self._generator(epoch, _BATCH_ORDER).permutation(grouped) if self._shuffle else grouped
+
+
+class OneDomainBatchPlan:
+    """A pure function of seed and epoch: batches that hold one domain each, every example once an epoch.
+
+    So a domain has batches in proportion to its size; the order of the batches is random.
+
+    Attributes:
+        steps_per_epoch: Batches of an epoch.
+    """
+
+    def __init__(
+        self, lengths: np.ndarray, domain_ids: np.ndarray, global_batch_size: int, *, seed: int, group_by_length: bool
+    ):
+        """Makes a plan for each domain.
+
+        Args:
+            lengths: [N] integers, the examples' tokens.
+            domain_ids: [N] integers.
+            global_batch_size: B; the last batch of a domain may be smaller.
+            seed: At least 0.
+            group_by_length: See `BatchPlan`.
+
+        Raises:
+            DataError: There are no rows.
+        """
+        if not len(lengths):
+            raise DataError("There are no rows (0) to make batches of, expected at least one.")
+        self._seed = seed
+        self._rows = [np.flatnonzero(domain_ids == domain) for domain in np.unique(domain_ids)]
+        self._plans = [
+            BatchPlan(lengths[rows], global_batch_size, seed=seed, shuffle=True, group_by_length=group_by_length)
+            for rows in self._rows
+        ]
+        self.steps_per_epoch = sum(plan.steps_per_epoch for plan in self._plans)
+
+    def total_steps(self, epochs: int) -> int:
+        """Returns the batches of the first `epochs` epochs."""
+        return epochs * self.steps_per_epoch
+
+    def steps_in_epoch(self, epoch: int) -> int:
+        """Returns the number of batches of an epoch, counted from 0: of each the same."""
+        return self.steps_per_epoch
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Returns the batches of an epoch, counted from 0: arrays of int64 places in `lengths`."""
+        parts = zip(self._rows, self._plans, strict=True)
+        batches = [rows[batch] for rows, plan in parts for batch in plan.batches(epoch)]
+        order = np.random.default_rng([self._seed, epoch, _DOMAIN_ORDER]).permutation(len(batches))
+        return [batches[number] for number in order]
 
 
 def make_dataset(tokens: TokenDataset, batches: Sequence[np.ndarray], *, padded_length: int | None) -> tf.data.Dataset:

@@ -92,6 +92,11 @@ class TokenDataset:
             )
         return dataset
 
+    @property
+    def rows(self) -> np.ndarray:
+        """The places [n] of these examples among all that were tokenised."""
+        return np.arange(self.num_examples) if self._rows is None else self._rows
+
     def fingerprint(self) -> str:
         """Returns the sha256 of tokens, labels and domains, to tell whether what was made of them still fits."""
         rows = slice(None) if self._rows is None else self._rows

@@ -62,7 +62,7 @@ class MetaFineTuner(tf_keras.Model):
                 num_domains, width, len(layers), shared_classifier, seed + 1, name="domain_classifier"
             )
 
-    def corrupt(self, step: tf.Tensor, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def prepare(self, step: tf.Tensor, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Adds "corrupted_domain" [N, |L_s|] to the features of a global batch; to be mapped over a data set.
 
         Args:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from easymft.data.batching import BatchPlan, make_dataset
+from easymft.data.batching import BatchPlan, OneDomainBatchPlan, make_dataset
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import DataError
 
@@ -222,3 +222,33 @@ def test_gather_is_fast_enough_to_feed_a_step():
         tokens.features(batch, 128)
         times.append(time.perf_counter() - start)
     assert np.median(times) < 2e-3  # 0.05 ms on an idle core; the bound only refuses a loop over rows
+
+
+def make_one_domain_plan(seed=1, group=True):
+    lengths, domains = np.random.default_rng(0).integers(3, 129, 100), np.arange(100) % 10 // 7
+    return OneDomainBatchPlan(lengths, domains, 8, seed=seed, group_by_length=group), domains
+
+
+@pytest.mark.parametrize("group", [True, False])
+def test_batches_of_one_domain_hold_each_example_once(group):
+    plan, domains = make_one_domain_plan(group=group)
+    for epoch in (0, 2):
+        batches = plan.batches(epoch)
+        assert sorted(np.concatenate(batches)) == list(range(100))
+        assert all(len(set(domains[batch])) == 1 for batch in batches)
+        assert Counter(int(domains[batch[0]]) for batch in batches) == {0: 9, 1: 4}  # 70 and 30 rows
+        assert len(batches) == plan.steps_per_epoch == plan.steps_in_epoch(epoch)
+    assert plan.total_steps(3) == 39
+
+
+def test_batches_of_one_domain_come_mixed_and_by_the_seed():
+    (plan, domains), (same, _), (other, _) = (make_one_domain_plan(seed) for seed in (1, 1, 2))
+    order = [int(domains[batch[0]]) for batch in plan.batches(0)]
+    assert order != sorted(order) and order != [int(domains[batch[0]]) for batch in plan.batches(1)]
+    assert all((a == b).all() for a, b in zip(plan.batches(1), same.batches(1), strict=True))
+    assert any(list(a) != list(b) for a, b in zip(plan.batches(1), other.batches(1), strict=True))
+
+
+def test_batches_of_one_domain_need_rows():
+    with pytest.raises(DataError, match="no rows"):
+        OneDomainBatchPlan(np.arange(0), np.arange(0), 8, seed=1, group_by_length=True)

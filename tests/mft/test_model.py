@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def losses_of(network, features, step=0):
-    features = network.corrupt(tf.constant(step), features)
+    features = network.prepare(tf.constant(step), features)
     return network.compute_losses(features, network(features, training=True), network.counts(features))
 
 
@@ -77,7 +77,7 @@ def test_padding_enters_the_layer_mean_only_in_the_published_variant(make_finetu
 
 def test_corrupted_targets_are_those_of_the_step(make_finetuner, make_features):
     network, features = make_finetuner(), make_features(count=64)
-    first, second = (network.corrupt(tf.constant(step), features)["corrupted_domain"].numpy() for step in (0, 1))
+    first, second = (network.prepare(tf.constant(step), features)["corrupted_domain"].numpy() for step in (0, 1))
     assert first.shape == (64, 2)
     assert not (first == features["domain"].numpy()[:, None]).any()
     assert (first != second).any()
@@ -85,7 +85,7 @@ def test_corrupted_targets_are_those_of_the_step(make_finetuner, make_features):
 
 def test_lambda_zero_has_no_domain_part(make_finetuner, make_features):
     network, features = make_finetuner(domain_loss_weight=0.0), make_features()
-    assert network.corrupt(tf.constant(0), features) is features
+    assert network.prepare(tf.constant(0), features) is features
     assert set(losses_of(network, features)) == {"loss", "label_loss"}
     assert not hasattr(network, "domain_embedding")
 
@@ -97,7 +97,7 @@ def test_domain_loss_does_not_move_the_label_logits_of_a_frozen_encoder(make_fin
         network = make_finetuner(domain_loss_weight=domain_loss_weight)
         network.classifier.encoder.trainable = False
         for step in range(5):
-            batch = network.corrupt(tf.constant(step), features)
+            batch = network.prepare(tf.constant(step), features)
             with tf.GradientTape() as tape:
                 loss = network.compute_losses(batch, network(batch, training=True), network.counts(batch))["loss"]
             for variable, gradient in zip(

@@ -25,8 +25,8 @@ def run_steps(make_network, batches, strategy=None, **options):
         network = make_network()
         trainable = Trainable(network, **options)
         trainable.compile(optimizer=build_optimizer(TRAIN, 10))
-    if hasattr(network, "corrupt"):
-        batches = [network.corrupt(tf.constant(step), batch) for step, batch in enumerate(batches)]
+    if hasattr(network, "prepare"):
+        batches = [network.prepare(tf.constant(step), batch) for step, batch in enumerate(batches)]
     signature = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in batches[0].items()}
     # Copies, as TensorFlow takes them without copying, and computes in their memory.
     copies = ({name: np.array(value) for name, value in batch.items()} for batch in batches)

@@ -38,7 +38,7 @@ def run(make_finetuner, make_features, tmp_path):
         def make_dataset(batches, first_step):
             seen.extend(batches)
             parts = [{name: tf.gather(value, batch) for name, value in rows.items()} for batch in batches]
-            parts = [network.corrupt(tf.constant(first_step + i), part) for i, part in enumerate(parts)]
+            parts = [network.prepare(tf.constant(first_step + i), part) for i, part in enumerate(parts)]
             signature = {name: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for name, v in parts[0].items()}
             return tf.data.Dataset.from_generator(lambda: iter(parts), output_signature=signature)
 
