@@ -32,6 +32,7 @@ class FastBertEncoder(BertEncoderV2):
         self._products = tf.as_dtype(compute_dtype_name)
         self._pack_tokens, self._approximate_gelu = pack_tokens, approximate_gelu
         self._rates = arguments["output_dropout"], arguments["attention_dropout"]
+        self._on_cpu = not tf.config.list_physical_devices("GPU")
         self.recompute = False  # layers in the backward pass, in place of keeping what is between their operations
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, Any]:
@@ -102,7 +103,8 @@ class FastBertEncoder(BertEncoderV2):
         attended = linear(attended, tf.reshape(output.kernel, [width, width]), output.bias, self._products)
         states = self._normalize(layer._attention_layer_norm, states, attended, hidden_dropout)
         inner, outer = layer._intermediate_dense, layer._output_dense
-        inner = gelu(linear(states, inner.kernel, inner.bias, self._products), self._approximate_gelu)
+        inner = linear(states, inner.kernel, inner.bias, self._products)
+        inner = gelu(inner, self._approximate_gelu, fused=self._on_cpu and hidden_dropout is None)
         outer = linear(inner, outer.kernel, outer.bias, self._products)
         return self._normalize(layer._output_layer_norm, states, outer, hidden_dropout)
 
