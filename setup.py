@@ -23,6 +23,8 @@ setup(
         "huggingface_hub>=0.25",
         "scikit-learn>=1.4",
         "matplotlib>=3.8",
+        "scipy>=1.11",
+        "filelock>=3.13",
         "rich>=13",
     ],
     extras_require={"test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "import-linter>=2.0"]},

@@ -32,6 +32,7 @@ MODES: dict[str, Mode] = {
     "evaluate": Mode("report accuracy, macro-F1, loss and confusion matrix by domain", "evaluate"),
     "predict": Mode("write the label and its probabilities for every row, in input order", "predict"),
     "export": Mode("write a SavedModel that takes texts, for TensorFlow Serving", "export"),
+    "experiment": Mode("compare methods over domains, amounts of data and seeds, and make the table", "experiment"),
     "convert": Mode("write the weights in another checkpoint format", "convert"),
 }
 

@@ -27,6 +27,18 @@ _FREE_SETTINGS = {
     "prediction": None,
     "export": None,
     "convert": None,
+    # What decides on which cells there are, but not on what is in them.
+    "experiment": (
+        "methods",
+        "domains",
+        "setting",
+        "shares",
+        "examples_per_class",
+        "seeds",
+        "selection_seeds",
+        "learning_rates",
+        "keep_models",
+    ),
     "output_folder": None,
     "runtime": ("resume", "overwrite", "progress"),
     "data": ("test_files", "cache_folder", "bad_row_limit"),

@@ -94,6 +94,17 @@ def measure(
         metrics.update(tokens.label_ids[index], outputs["logits"], tokens.domain_ids[index])
 
 
+def predict_logits(app: Application, inference: BatchInference, tokens: TokenDataset, rows: np.ndarray) -> np.ndarray:
+    """Float32 [n, M] of the examples `rows` [n], sorted, by the classifier behind `inference` ("logits")."""
+    plan = BatchPlan(
+        tokens.lengths[rows], app.config.evaluation.batch_size, seed=0, shuffle=False, group_by_length=True
+    )
+    batches = [rows[batch] for batch in plan.batches(0)]
+    parts = list(inference(make_dataset(tokens, batches, padded_length=padded_length(app))))
+    index = np.concatenate([part for part, _ in parts])
+    return np.concatenate([outputs["logits"] for _, outputs in parts])[np.argsort(index)]
+
+
 def save_classifier(
     folder: Path, pretrained: PretrainedModel, classifier: TextClassifier, maps: Maps, extra: dict[str, np.ndarray]
 ) -> None:

@@ -134,7 +134,8 @@ def write_overview(app: Application, scores: TypicalityScores, tokens: TokenData
     ids = (tokens.label_ids, tokens.domain_ids)
     sample = np.unique(np.linspace(0, tokens.num_examples - 1, _PROJECTOR_SAMPLE).astype(int))
     chosen: dict[int, Any] = dict.fromkeys(sample.tolist())
-    report = build_typicality_report(scores.typicality, *ids, labels, domains, _keep(_read_texts(app, tokens, maps), chosen))
+    texts = _keep(_read_texts(app, tokens, maps), chosen)
+    report = build_typicality_report(scores.typicality, *ids, labels, domains, texts)
     write_typicality_report(folder, report)
     logs = app.folder.path / "tensorboard"
     writer = tf.summary.create_file_writer(str(logs))

@@ -31,7 +31,7 @@ class Problem:
 def find_conflicts(config: ExperimentConfig) -> list[Problem]:
     """Returns everything in `config` (presets resolved) that cannot go together, whatever the mode."""
     checks = (_check_columns, _check_files, _check_names, _check_subset)
-    checks += (_check_model, _check_mft, _check_train, _check_outputs)
+    checks += (_check_model, _check_mft, _check_train, _check_outputs, _check_experiment)
     return [problem for check in checks for problem in check(config)]
 
 
@@ -93,8 +93,15 @@ _MODE_NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
     "predict": (("prediction.input_files", "at least one file"),),
     "export": (),
     "convert": (_WEIGHTS,),
+    "experiment": (
+        _TRAIN,
+        ("data.dev_files", "at least one file"),
+        ("data.test_files", "at least one file"),
+        _LABEL,
+        _DOMAIN,
+    ),
 }
-_MODES_THAT_LOAD_WEIGHTS = ("typicality", "meta_tune", "finetune")
+_MODES_THAT_LOAD_WEIGHTS = ("typicality", "meta_tune", "finetune", "experiment")
 
 
 def _value(config: ExperimentConfig, path: str) -> Any:
@@ -213,6 +220,22 @@ def _check_subset(config: ExperimentConfig) -> Iterator[Problem]:
         yield _problem(config, "data.subset.exclude_domains", f"each domain once ({format_value(name)} is repeated)")
     if subset.exclude_domains and config.data.columns.domain is None:
         yield _problem(config, "data.subset.exclude_domains", "no domain where data.columns.domain is null")
+
+
+def _check_experiment(config: ExperimentConfig) -> Iterator[Problem]:
+    experiment = config.experiment
+    for name in ("methods", "seeds", "learning_rates", "shares", "examples_per_class", "domains", "selection_seeds"):
+        for value in _duplicates(getattr(experiment, name) or []):
+            yield _problem(config, f"experiment.{name}", f"each value once ({format_value(value)} is repeated)")
+    for seed in experiment.selection_seeds or []:
+        if seed not in experiment.seeds:
+            yield _problem(config, "experiment.selection_seeds", f"some of experiment.seeds ({seed} is none of them)")
+    few = experiment.shares + experiment.examples_per_class
+    if experiment.setting == "full" and few:
+        path = "experiment.shares" if experiment.shares else "experiment.examples_per_class"
+        yield _problem(config, path, 'none where experiment.setting is "full"', "experiment.setting")
+    if experiment.setting == "unseen_target" and "mtl" in experiment.methods:
+        yield _problem(config, "experiment.methods", "no mtl where the target is unseen: it has no head for it")
 
 
 def _check_mft(config: ExperimentConfig) -> Iterator[Problem]:

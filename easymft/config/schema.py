@@ -40,7 +40,9 @@ class SubsetConfig(Section):
     )
     examples_per_class: PositiveInt | None = Field(None, description="Train on so many of each domain and class.")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(42, description="Which they are.")
-    exclude_domains: list[str] = Field([], description="Train without these domains, and choose the best checkpoint without them.")
+    exclude_domains: list[str] = Field(
+        [], description="Train without these domains, and choose the best checkpoint without them."
+    )
 
 
 class DataConfig(Section):
@@ -274,6 +276,49 @@ class ConvertConfig(Section):
     folder: str | None = Field(None, description="null: <output_folder>/converted.")
 
 
+MethodName = Literal[
+    "single",
+    "mix",
+    "mtl",
+    "adversarial",
+    "two_stage",
+    "mft_dc",
+    "mft_tw",
+    "mft_full",
+    "mft_full_centered",
+    "mft_full_whitened",
+    "mft_full_mean_1",
+    "random_typicality",
+]
+
+
+class ComparisonConfig(Section):
+    """Settings of --mode experiment: methods x domains x amounts of data x seeds (METHODS.md 1.5)."""
+
+    methods: Annotated[list[MethodName], Field(min_length=1)] = Field(
+        ["single", "mix", "mtl", "adversarial", "two_stage", "mft_dc", "mft_tw", "mft_full", "random_typicality"],
+        description="What is compared. Every method passes joint_epochs + finetune_epochs times over its examples.",
+    )
+    domains: list[str] | None = Field(None, description="Which are tested. null: all.")
+    setting: Literal["full", "all_then_few", "few_both", "unseen_target"] = Field(
+        "full",
+        description="Where few labels are: nowhere (full), in fine-tuning alone (all_then_few), in both stages "
+        "(few_both), or in a domain that the joint stage does not see (unseen_target).",
+    )
+    shares: list[Annotated[float, Field(gt=0.0, le=1.0)]] = Field([], description="Amounts: shares of a domain's rows.")
+    examples_per_class: list[PositiveInt] = Field([], description="Amounts: rows of each domain and class.")
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)] = [42, 43, 44, 45, 46]
+    learning_rates: Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)] = Field(
+        [5e-5, 1e-4, 2e-4], description="Each method takes the one with the best mean dev accuracy."
+    )
+    selection_seeds: list[int] | None = Field(
+        None, description="The seeds that choose it, some of `seeds`. null: the first."
+    )
+    joint_epochs: PositiveInt = Field(2, description="Of the stage on all domains, where a method has both stages.")
+    finetune_epochs: PositiveInt = Field(3, description="Of each domain's fine-tuning, likewise.")
+    keep_models: bool = Field(False, description="Keep the trained models, which take most of the space.")
+
+
 class RuntimeConfig(Section):
     """Where and how a run computes."""
 
@@ -319,4 +364,5 @@ class ExperimentConfig(Section):
     prediction: PredictionConfig = PredictionConfig()
     export: ExportConfig = ExportConfig()
     convert: ConvertConfig = ConvertConfig()
+    experiment: ComparisonConfig = ComparisonConfig()
     runtime: RuntimeConfig = RuntimeConfig()

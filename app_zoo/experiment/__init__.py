@@ -1,0 +1,1 @@
+"""--mode experiment: methods x domains x amounts of data x seeds, from a plan to a table."""

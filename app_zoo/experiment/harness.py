@@ -1,0 +1,112 @@
+"""Running the jobs of an experiment: skip what is done, record what fails, share the work with other processes."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from app_zoo.experiment.plan import Job
+from easymft.evaluation.experiment_failures import CellFailure, write_failure
+from easymft.evaluation.experiment_results import key_name
+
+_POLL_SECONDS = 5.0
+_ERROR_LINES = 3
+
+
+class Harness:
+    """The jobs of an experiment in a folder that several processes, on several machines, may share.
+
+    A job is claimed by a lock on a file, which the operating system gives up when its owner dies.
+
+    Args:
+        folder: Of the experiment.
+        keep_models: Leave the trained models there; else they go once their cells are written.
+    """
+
+    def __init__(self, folder: Path, keep_models: bool):
+        self._folder, self._keep_models = folder, keep_models
+        self._seconds: list[float] = []
+        self.failed: list[Job] = []
+
+    def is_done(self, job: Job) -> bool:
+        """Whether all its cells are there."""
+        return all((self._folder / "cells" / f"{_name(key)}.json").is_file() for key in job.keys())
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Sees to it that every job is done or has failed; waits for those that others are doing."""
+        waiting = [job for job in jobs if not self.is_done(job)]
+        total, skipped = len(jobs), len(jobs) - len(waiting)
+        if skipped:
+            print(f"{skipped} of {total} jobs are done already", flush=True)
+        while waiting:
+            claimed = False
+            for job in tuple(waiting):
+                try:
+                    with self._lock(job):
+                        if not self.is_done(job):
+                            claimed = True
+                            self._run(job, f"[{total - len(waiting) + 1}/{total}]", len(waiting) - 1)
+                except Timeout:
+                    continue
+                waiting.remove(job)
+            if waiting and not claimed:
+                time.sleep(_POLL_SECONDS)
+        if not self._keep_models:
+            self._remove_models(jobs)
+
+    def _lock(self, job: Job) -> FileLock:
+        file = self._folder / "locks" / f"{_name(job.keys()[0])}.lock"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(file, timeout=0)
+
+    def _run(self, job: Job, number: str, left: int) -> None:
+        print(f"{number} {job}", flush=True)
+        started = time.time()
+        error = run_process(self._folder, job)
+        if error:
+            self.failed.append(job)
+            print(f"      failed: {error}", flush=True)
+            for key in job.keys():
+                write_failure(self._folder, CellFailure(**key, error=error))
+            return
+        for key in job.keys():
+            (self._folder / "failures" / f"{_name(key)}.json").unlink(missing_ok=True)
+        self._seconds.append(time.time() - started)
+        minutes = left * sum(self._seconds) / len(self._seconds) / 60
+        print(f"      {self._seconds[-1]:.0f} s, about {minutes:.0f} min left", flush=True)
+        if not self._keep_models and job.final is not None:
+            shutil.rmtree(self._folder / "runs" / job.final.name)
+
+    def _remove_models(self, jobs: Sequence[Job]) -> None:
+        """Of the joint stages, which several jobs may share, once all of these are done."""
+        needed = {job.joint.name for job in jobs if job.joint and not self.is_done(job)}
+        for name in {job.joint.name for job in jobs if job.joint} - needed:
+            shutil.rmtree(self._folder / "runs" / name, ignore_errors=True)  # by another process, perhaps
+
+
+def _name(key: dict[str, object]) -> str:
+    order = ("method", "setting", "amount", "domain", "seed", "learning_rate")
+    return key_name([key[name] for name in order])
+
+
+def run_process(folder: Path, job: Job) -> str:
+    """Runs a job in a process of its own, whatever becomes of it.
+
+    Returns:
+        The end of what it said of an error; "" if there was none.
+    """
+    log = folder / "logs" / f"{_name(job.keys()[0])}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    words = [sys.executable, "-m", "app_zoo.experiment.job", str(folder), json.dumps(asdict(job))]
+    with open(log, "w", encoding="utf-8") as stream:
+        code = subprocess.run(words, stdout=stream, stderr=subprocess.STDOUT).returncode
+    if code == 0:
+        return ""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_ERROR_LINES:]
+    return f"exit code {code}: {' '.join(line.strip() for line in lines)} ({log})"

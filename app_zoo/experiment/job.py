@@ -1,0 +1,124 @@
+"""Training and measuring one job of an experiment, in a process of its own."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from app_zoo.base import Application, Maps
+from app_zoo.experiment.plan import Amount, Job, Stage
+from app_zoo.inputs import load_tokens
+from app_zoo.registry import resolve_application
+from app_zoo.run_folder import RunFolder
+from app_zoo.stages.fitting import predict_logits
+from app_zoo.stages.trained import PartInference, TrainedRun, open_run
+from easymft.config.loading import load_config
+from easymft.data.label_map import LabelMap
+from easymft.data.token_dataset import TokenDataset
+from easymft.errors import DataError, EasyMFTError
+from easymft.evaluation.experiment_results import CellResult, ItemScores, Scores, write_cell
+from easymft.evaluation.metrics import DomainMetrics
+from easymft.model_zoo.bert_files import read_vocabulary
+from easymft.training.inference import BatchInference
+
+
+def run_job(folder: Path, job: Job) -> None:
+    """Trains what is not trained yet, and writes the job's cells.
+
+    Args:
+        folder: Of the experiment; holds config.json.
+        job: What to do.
+
+    Raises:
+        EasyMFTError: A stage cannot be run.
+    """
+    started = time.time()
+    app = None
+    for stage in (job.joint, job.final):
+        if stage is not None:
+            app = train(folder, stage)
+    run = open_run(app)
+    inference = PartInference(app, run)
+    vocabulary = read_vocabulary(run.model_folder(run.parts[0]), None, None)
+    unseen = [domain for domain in job.domains if domain not in run.maps.domains]
+    maps = Maps(run.maps.labels, LabelMap((*run.maps.domains, *unseen)))
+    tokens = {split: load_tokens(app, split, maps, vocabulary) for split in ("dev", "test")}
+    scores = [
+        {split: score_domain(app, inference(_part(run, domain)), maps, tokens[split], domain) for split in tokens}
+        for domain in job.domains
+    ]
+    seconds = (time.time() - started) / len(job.domains)
+    for key, by_split in zip(job.keys(), scores, strict=True):
+        dev = {name: value for name, value in asdict(by_split["dev"]).items() if name != "correct"}
+        write_cell(folder, CellResult(**key, dev=Scores(**dev), test=by_split["test"], seconds=seconds))
+
+
+def train(folder: Path, stage: Stage) -> Application:
+    """Runs a stage, unless it has been run; waits where another process is running it.
+
+    Returns:
+        Its application.
+    """
+    target = folder / "runs" / stage.name
+    changes = stage.settings | {"output_folder": str(target), "data.cache_folder": str(folder / "cache")}
+    if "model.weights" in changes:
+        changes["model.weights"] = str(folder / "runs" / changes["model.weights"])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        if not RunFolder(target).is_finished:
+            # The test files are read once, for the cells.
+            make_application(folder / "config.json", changes | {"data.test_files": []}, stage.mode).run(stage.mode)
+    return make_application(folder / "config.json", changes, stage.mode)
+
+
+def make_application(config_file: Path, changes: dict[str, object], mode: str) -> Application:
+    """The application of a config with some settings changed, and nothing of the experiment."""
+    changes = changes | {"experiment": {}, "runtime.progress": False}
+    config = load_config(config_file, [f"{key}={json.dumps(value)}" for key, value in changes.items()], mode=mode)
+    return resolve_application(config.application)(config)
+
+
+def _part(run: TrainedRun, domain: str) -> str:
+    return domain if domain in run.parts else ""
+
+
+def score_domain(
+    app: Application, inference: BatchInference, maps: Maps, tokens: TokenDataset, domain: str
+) -> ItemScores:
+    """The model behind `inference` on a domain's examples, in the files' order.
+
+    Raises:
+        DataError: There is none.
+    """
+    rows = np.flatnonzero(tokens.domain_ids == maps.domains.index(domain))
+    if not len(rows):
+        raise DataError(f"dev or test files: no row of domain {domain!r}, expected at least one to measure it on")
+    logits = predict_logits(app, inference, tokens, rows)
+    metrics = DomainMetrics(maps.labels.names, maps.domains.names)
+    metrics.update(tokens.label_ids[rows], logits, tokens.domain_ids[rows])
+    found = metrics.result()["overall"]
+    right = logits.argmax(1) == tokens.label_ids[rows]
+    marks = "".join("1" if one else "0" for one in right)
+    return ItemScores(found["accuracy"], found["macro_f1"], found["loss"], len(rows), marks)
+
+
+def main(words: list[str]) -> int:
+    """Runs the job that a JSON text describes: folder, job."""
+    folder, text = words
+    job = json.loads(text)
+    job |= {"amount": Amount(**job["amount"]), "domains": tuple(job["domains"])}
+    job |= {name: Stage(**job[name]) for name in ("joint", "final") if job[name] is not None}
+    try:
+        run_job(Path(folder), Job(**job))
+    except EasyMFTError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

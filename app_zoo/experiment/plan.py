@@ -1,0 +1,141 @@
+"""Which models an experiment trains, in which folders, and which cells of its table each of them fills."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app_zoo.experiment.methods import METHODS
+from easymft.config.schema import ExperimentConfig
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How many labelled examples of a domain are used: a share, a number for each class, or all of them."""
+
+    share: float | None = None
+    examples_per_class: int | None = None
+
+    def __str__(self) -> str:
+        """As a table shows it: "100%", "5%", "8 per class"."""
+        if self.examples_per_class is not None:
+            return f"{self.examples_per_class} per class"
+        return f"{100 * (1.0 if self.share is None else self.share):.10g}%"
+
+    def settings(self, seed: int) -> dict[str, Any]:
+        """Of a config; which examples they are is decided by the seed."""
+        if self.share in (None, 1.0) and self.examples_per_class is None:
+            return {}
+        chosen = {"share": self.share, "examples_per_class": self.examples_per_class, "seed": seed}
+        return {f"data.subset.{key}": value for key, value in chosen.items()}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run.
+
+    Attributes:
+        mode: Of `easymft`.
+        settings: What it changes in the experiment's config; `output_folder` is not among them.
+    """
+
+    mode: str
+    settings: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of its folder: the same for the same run, so that methods share it."""
+        digest = hashlib.sha256(json.dumps([self.mode, self.settings], sort_keys=True).encode()).hexdigest()
+        return f"{self.mode}_{digest[:16]}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One method with one amount of data, seed and rate, on some domains: what one process trains and measures.
+
+    Attributes:
+        method: A key of `METHODS`.
+        setting: Of the experiment.
+        amount: Labelled data.
+        seed: Of everything random.
+        learning_rate: Of all stages.
+        domains: The cells that it fills.
+        joint: The stage on several domains; None: there is none.
+        final: The fine-tuning; None: the joint stage's model is measured.
+    """
+
+    method: str
+    setting: str
+    amount: Amount
+    seed: int
+    learning_rate: float
+    domains: tuple[str, ...]
+    joint: Stage | None
+    final: Stage | None
+
+    def keys(self) -> list[dict[str, Any]]:
+        """What tells each of its cells from all others."""
+        common = {"method": self.method, "setting": self.setting, "amount": str(self.amount), "seed": self.seed}
+        return [common | {"domain": domain, "learning_rate": self.learning_rate} for domain in self.domains]
+
+    def __str__(self) -> str:
+        """For people."""
+        where = f", {self.domains[0]}" if len(self.domains) == 1 else ""
+        return f"{self.method}, {self.amount}, seed {self.seed}, rate {self.learning_rate:g}{where}"
+
+
+def amounts_of(config: ExperimentConfig) -> list[Amount]:
+    """The experiment's amounts of data; all of it, where it names none."""
+    experiment = config.experiment
+    shares = [Amount(share=share) for share in experiment.shares]
+    counts = [Amount(examples_per_class=count) for count in experiment.examples_per_class]
+    return shares + counts or [Amount(share=1.0)]
+
+
+def plan_jobs(config: ExperimentConfig, domains: Sequence[str], seeds: Sequence[int], rates: dict) -> list[Job]:
+    """Every job of some seeds.
+
+    Args:
+        config: Of the experiment.
+        domains: Those that are tested.
+        seeds: Some of the experiment's.
+        rates: (method, setting, amount as text) -> learning rates to try.
+
+    Returns:
+        The jobs, in the order in which they should be run: one seed after the other.
+    """
+    setting = config.experiment.setting
+    # Where the joint stage leaves the target out, each target has its own; a model on all domains is trained once.
+    groups = [(domain,) for domain in domains] if setting == "unseen_target" else [tuple(domains)]
+    return [
+        _plan_job(config, method, amount, seed, rate, group)
+        for seed in seeds
+        for amount in amounts_of(config)
+        for method in config.experiment.methods
+        for rate in rates[method, setting, str(amount)]
+        for group in groups
+    ]
+
+
+def _plan_job(
+    config: ExperimentConfig, name: str, amount: Amount, seed: int, rate: float, domains: tuple[str, ...]
+) -> Job:
+    method, experiment = METHODS[name], config.experiment
+    both = experiment.joint_epochs + experiment.finetune_epochs
+    common = {"runtime.seed": seed, "train.learning_rate": rate}
+    joint = final = None
+    if method.joint is not None:
+        settings = common | method.joint | {"train.epochs": experiment.joint_epochs if method.finetunes else both}
+        if experiment.setting == "few_both":
+            settings |= amount.settings(seed)
+        if experiment.setting == "unseen_target":
+            settings["data.subset.exclude_domains"] = list(domains)
+        joint = Stage("meta_tune", settings)
+    if method.finetunes:
+        settings = common | {"train.epochs": experiment.finetune_epochs if method.joint is not None else both}
+        settings |= amount.settings(seed) | {"train.domains": list(domains)}
+        if joint is not None:
+            settings["model.weights"] = joint.name  # in the experiment's folder of runs
+        final = Stage("finetune", settings)
+    return Job(name, experiment.setting, amount, seed, rate, domains, joint, final)

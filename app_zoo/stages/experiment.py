@@ -1,0 +1,75 @@
+"""--mode experiment: train and measure every method on every domain, amount of data and seed, and sum it up."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from app_zoo.base import Application
+from app_zoo.experiment.harness import Harness
+from app_zoo.experiment.plan import Job, amounts_of, plan_jobs
+from easymft.data.labels import save_maps
+from easymft.errors import ConfigError, EasyMFTError
+from easymft.evaluation.experiment_results import choose_learning_rates, read_cells
+from easymft.evaluation.experiment_summary import write_summary
+
+
+def run(app: Application) -> None:
+    """Runs the cells that are not there yet, chooses each method's learning rate on dev, and writes summary/.
+
+    Raises:
+        EasyMFTError: Jobs failed; all others were run.
+    """
+    config, experiment = app.config, app.config.experiment
+    app.folder.check(config, "experiment", app.inputs)
+    maps = app.infer_maps()
+    domains = _domains(app, maps.domains.names)
+    folder = app.folder.path
+    selection = experiment.selection_seeds or experiment.seeds[:1]
+    amounts = [str(amount) for amount in amounts_of(config)]
+    groups = [(method, experiment.setting, amount) for amount in amounts for method in experiment.methods]
+    candidates = plan_jobs(config, domains, selection, dict.fromkeys(groups, experiment.learning_rates))
+    if app.dry_run:
+        rest = [seed for seed in experiment.seeds if seed not in selection]
+        count = len(candidates) + len(plan_jobs(config, domains, rest, dict.fromkeys(groups, [1.0])))
+        print(f"{count} jobs, {len(candidates)} of them to choose learning rates", flush=True)
+        return
+    app.folder.claim(config, "experiment", app.inputs)
+    save_maps(folder / "maps.json", maps.labels, maps.domains)
+    harness = Harness(folder, experiment.keep_models)
+    harness.run(candidates)
+    chosen = _choose(folder, candidates, selection, harness.failed)
+    rest = [seed for seed in experiment.seeds if seed not in selection]
+    for seed in rest:
+        harness.run(plan_jobs(config, domains, [seed], chosen))
+    page = write_summary(folder, selection)
+    print(f"summary: {page}", flush=True)
+    if harness.failed:
+        raise EasyMFTError(
+            f"{len(harness.failed)} jobs failed, first {harness.failed[0]}; see {folder / 'failures'}, mend, "
+            "and run the same command again"
+        )
+
+
+def _domains(app: Application, known: Sequence[str]) -> list[str]:
+    wanted = app.config.experiment.domains or list(known)
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"experiment.domains: unknown domain {name!r}, expected some of {', '.join(known)}")
+    return list(wanted)
+
+
+def _choose(folder: Path, candidates: Sequence[Job], seeds: Sequence[int], failed: Sequence[Job]) -> dict:
+    """The chosen rate of each (method, setting, amount), as a list of one; none where a candidate failed."""
+    of_candidates = {(*key.values(),) for job in candidates for key in job.keys()}
+    lost = {(job.method, job.setting, str(job.amount)) for job in failed}
+    cells = [cell for cell in read_cells(folder) if cell.key in _ordered(of_candidates) and cell.group not in lost]
+    rates = choose_learning_rates(cells, seeds) if cells else {}
+    for (method, _, amount), rate in rates.items():
+        print(f"learning rate of {method}, {amount}: {rate:g}", flush=True)
+    for method, _, amount in sorted(lost):
+        print(f"{method}, {amount}: a candidate failed, so no learning rate is chosen and no other seed is run")
+    return {group: [rate] for group, rate in rates.items()} | {group: [] for group in lost}
+
+
+def _ordered(keys: set[tuple]) -> set[tuple]:
+    """Keys of jobs (method, setting, amount, seed, domain, rate) in the order of cells' keys."""
+    return {(method, setting, amount, domain, seed, rate) for method, setting, amount, seed, domain, rate in keys}
