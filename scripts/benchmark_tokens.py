@@ -67,8 +67,8 @@ class Report:
     """Notes when the process has done its first step, and how many examples it has gone through since the warm-up."""
 
     def __init__(self) -> None:
-        # As of the parent, so that starting Python and importing count.
-        self._started = float(os.environ["BENCHMARK_STARTED"])
+        # As of scripts/benchmark.py, so that starting Python and importing count; by itself, from here on.
+        self._started = float(os.environ.get("BENCHMARK_STARTED", time.time()))
         self._examples, self._warm, self.first_step = 0, 0.0, 0.0
 
     def step(self, number: int, examples: int) -> None:
