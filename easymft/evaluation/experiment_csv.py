@@ -16,12 +16,13 @@ _METRICS = ("accuracy", "macro_f1", "loss", "examples")
 def write_cells_csv(file: str | Path, cells: Sequence[CellResult], chosen: Mapping[Group, float]) -> None:
     """Writes a line for each cell, of all learning rates: its keys, whether its rate is the chosen one, its metrics.
 
-    Accuracy and macro_f1 are in [0, 1], loss in nats.
+    "undecided" stands where `chosen` has no rate of the cell's method, setting and amount. Accuracy and
+    macro_f1 are in [0, 1], loss in nats.
     """
     rows = []
     for cell in cells:
         row: dict[str, Any] = {name: getattr(cell, name) for name in _KEYS}
-        row["chosen_rate"] = "yes" if cell.learning_rate == chosen[cell.group] else "no"
+        row["chosen_rate"] = {None: "undecided", cell.learning_rate: "yes"}.get(chosen.get(cell.group), "no")
         for split in ("dev", "test"):
             row |= {f"{split}_{name}": getattr(getattr(cell, split), name) for name in _METRICS}
         rows.append({**row, "seconds": cell.seconds})

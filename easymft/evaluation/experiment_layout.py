@@ -13,6 +13,7 @@ EXPLANATION = (
     "brackets, the 95% interval of the paired bootstrap over test items. Each p-value stands for itself: of many "
     "methods that differ in nothing, one in twenty falls under 0.05. Learning rates are chosen by dev accuracy alone."
 )
+LEFT_OUT = "In no table, as no learning rate could be chosen:"
 _NONE = "–"
 _ROUNDING = 1e-12
 _LATEX = str.maketrans(
@@ -64,9 +65,16 @@ def lay_out(table: ResultTable) -> tuple[list[str], list[list[Cell]]]:
     ]
 
 
-def render_markdown(tables: Sequence[ResultTable]) -> str:
-    """Returns all tables as Markdown, the best mean of each column in bold, with the notes on seeds."""
+def render_markdown(tables: Sequence[ResultTable], left_out: Sequence[str] = ()) -> str:
+    """Returns all tables as Markdown, the best mean of each column in bold, with the notes on seeds.
+
+    Args:
+        tables: As `build_tables` returns them.
+        left_out: What is in no table, and why, a line each.
+    """
     parts = ["# Methods by domains", EXPLANATION]
+    if left_out:
+        parts += [LEFT_OUT, "\n".join(f"- {escape_markdown(line)}" for line in left_out)]
     for table in tables:
         headings, rows = lay_out(table)
         lines = [_markdown_row(map(escape_markdown, headings)), "|---|" + "---:|" * (len(headings) - 1)]
@@ -78,12 +86,15 @@ def render_markdown(tables: Sequence[ResultTable]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def render_latex(tables: Sequence[ResultTable]) -> str:
+def render_latex(tables: Sequence[ResultTable], left_out: Sequence[str] = ()) -> str:
     """Returns each table as a LaTeX `table` with booktabs' rules, the best mean of each column in bold.
 
-    The text needs the packages booktabs and graphicx, and the T1 font encoding.
+    The text needs the packages booktabs and graphicx, and the T1 font encoding. `left_out` says in comments what is in
+    no table.
     """
     parts = ["% \\usepackage{booktabs,graphicx} \\usepackage[T1]{fontenc}"]
+    if left_out:
+        parts.append("\n".join(f"% {' '.join(line.split())}" for line in (LEFT_OUT, *left_out)))
     for number, table in enumerate(tables, start=1):
         headings, rows = lay_out(table)
         caption = f"{table_title(table)}. {EXPLANATION} {' '.join(seed_notes(table))}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from easymft.evaluation.experiment_failures import CellFailure
-from easymft.evaluation.experiment_layout import EXPLANATION, lay_out
+from easymft.evaluation.experiment_layout import EXPLANATION, LEFT_OUT, lay_out
 from easymft.evaluation.experiment_results import CellResult
 from easymft.evaluation.experiment_style import STYLE
 from easymft.evaluation.experiment_tables import ResultTable
@@ -62,6 +62,7 @@ def render_page(
     tables: Sequence[ResultTable],
     failures: Sequence[CellFailure],
     pictures: Pictures | None = None,
+    left_out: Sequence[str] = (),
 ) -> str:
     """Returns the page as HTML: style and pictures inside, nothing to fetch, no scripts.
 
@@ -70,6 +71,7 @@ def render_page(
         tables: As `build_tables` returns them.
         failures: To list.
         pictures: Beside the tables.
+        left_out: What is in no table, and why, a line each.
     """
     pictures = pictures or Pictures()
     parts = [
@@ -80,6 +82,7 @@ def render_page(
         f'<p class="faint">{escape(EXPLANATION)}</p>',
         "<h2>Overview</h2>",
         _render_overview(tables),
+        f"<p>{escape(LEFT_OUT)}</p><ul>{_items(left_out)}</ul>" if left_out else "",
         *map(_render_picture, pictures.overall),
     ]
     for number, table in enumerate(tables, start=1):

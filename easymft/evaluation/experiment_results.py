@@ -15,6 +15,7 @@ from easymft.files import replacing
 
 Setting = Literal["full", "all_then_few", "few_both", "unseen_target"]
 Group = tuple[str, str, str]  # method, setting, amount
+_Rates = dict[float, dict[tuple[str, int], float]]  # learning rate -> (domain, seed) -> dev accuracy
 Record = TypeVar("Record")
 
 STRICT = ConfigDict(strict=True, extra="forbid")
@@ -181,23 +182,41 @@ def choose_learning_rates(cells: Sequence[CellResult], seeds: Sequence[int]) -> 
     """
     if not seeds:
         raise ValueError(f"expected at least one seed to choose learning rates by. Received: {list(seeds)}")
-    groups: dict[Group, dict[float, dict[tuple[str, int], float]]] = {}
-    for cell in cells:
-        rates = groups.setdefault(cell.group, {})
-        rates.setdefault(cell.learning_rate, {})[cell.domain, cell.seed] = cell.dev.accuracy
-    chosen, problems = {}, []
-    for group, rates in groups.items():
-        domains = sorted({domain for accuracies in rates.values() for domain, _ in accuracies})
-        needed = [(domain, seed) for seed in dict.fromkeys(seeds) for domain in domains]
-        if len(rates) > 1:
-            problems += [_lacking(group, rate, needed, accuracies) for rate, accuracies in sorted(rates.items())]
+    incomplete = find_incomplete_rates(cells, seeds)
+    if incomplete:
+        raise DataError("\n".join(line for lines in incomplete.values() for line in lines))
+    chosen = {}
+    for group, rates in _dev_accuracies(cells).items():
+        needed = _needed_cells(rates, seeds)
         # Rounded, so that equal means stay equal though floating-point sums are not.
         means = {rate: round(fmean(found.get(cell, 0.0) for cell in needed), 12) for rate, found in rates.items()}
         chosen[group] = min(rates, key=lambda rate: (-means[rate], rate))
-    problems = list(filter(None, problems))
-    if problems:
-        raise DataError("\n".join(problems))
     return chosen
+
+
+def find_incomplete_rates(cells: Iterable[CellResult], seeds: Sequence[int]) -> dict[Group, list[str]]:
+    """Returns (method, setting, amount) -> what is missing, where one of several rates lacks cells of `seeds`."""
+    incomplete = {}
+    for group, rates in _dev_accuracies(cells).items():
+        needed = _needed_cells(rates, seeds)
+        lines = [_lacking(group, rate, needed, found) for rate, found in sorted(rates.items())]
+        if len(rates) > 1 and any(lines):
+            incomplete[group] = [line for line in lines if line]
+    return incomplete
+
+
+def _dev_accuracies(cells: Iterable[CellResult]) -> dict[Group, _Rates]:
+    groups: dict[Group, _Rates] = {}
+    for cell in cells:
+        rates = groups.setdefault(cell.group, {})
+        rates.setdefault(cell.learning_rate, {})[cell.domain, cell.seed] = cell.dev.accuracy
+    return groups
+
+
+def _needed_cells(rates: _Rates, seeds: Sequence[int]) -> list[tuple[str, int]]:
+    """Every domain that any rate has, with every seed."""
+    domains = sorted({domain for accuracies in rates.values() for domain, _ in accuracies})
+    return [(domain, seed) for seed in dict.fromkeys(seeds) for domain in domains]
 
 
 def _lacking(group: Group, rate: float, needed: Sequence[tuple[str, int]], found: Iterable[tuple[str, int]]) -> str:

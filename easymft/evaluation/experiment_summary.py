@@ -12,7 +12,7 @@ from easymft.evaluation.experiment_hparams import write_hparams
 from easymft.evaluation.experiment_layout import render_latex, render_markdown
 from easymft.evaluation.experiment_page import Picture, Pictures, render_page
 from easymft.evaluation.experiment_plots import draw_differences, draw_few_shot_curves, draw_seed_spread
-from easymft.evaluation.experiment_results import choose_learning_rates, read_cells
+from easymft.evaluation.experiment_results import choose_learning_rates, find_incomplete_rates, read_cells
 from easymft.evaluation.experiment_tables import ResultTable, build_tables
 from easymft.evaluation.experiment_words import table_title
 from easymft.evaluation.plots import save_figure
@@ -24,6 +24,9 @@ _PICTURES = ("few_shot_curves.png", "seed_spread_*.png", "differences_*.png")
 def write_summary(folder: str | Path, selection_seeds: Sequence[int]) -> Path:
     """Sums up an experiment, with the chosen learning rate of each method alone in tables and pictures.
 
+    A method of whose rates one lacks cells of `selection_seeds`, as where a cell failed, is in no table of that setting
+    and amount, and the summary says so.
+
     Args:
         folder: Has cells/*.json and, where cells failed, failures/*.json. Gets summary/: index.html, table.md,
             table.csv, table.tex, cells.csv (every cell of every rate), the pictures, and hparams/ for TensorBoard.
@@ -34,20 +37,24 @@ def write_summary(folder: str | Path, selection_seeds: Sequence[int]) -> Path:
         The page, summary/index.html.
 
     Raises:
-        DataError: There are no cells, a file is not valid, learning rates cannot be compared, or test items differ.
+        DataError: There are no cells, a file is not valid, no learning rate at all can be chosen, or test items
+            differ.
         ValueError: `selection_seeds` is empty.
     """
     cells, failures = read_cells(folder), read_failures(folder)
-    chosen = choose_learning_rates(cells, selection_seeds)
-    tables = build_tables(cells, chosen)
+    incomplete = find_incomplete_rates(cells, selection_seeds)
+    decided = [cell for cell in cells if cell.group not in incomplete]
+    chosen = choose_learning_rates(decided or cells, selection_seeds)
+    left_out = [line for lines in incomplete.values() for line in lines]
+    tables = build_tables(decided, chosen)
     summary = Path(folder) / "summary"
     pictures = _draw_pictures(tables, summary)
     write_cells_csv(summary / "cells.csv", cells, chosen)
     write_table_csv(summary / "table.csv", tables)
-    _write_text(summary / "table.md", render_markdown(tables))
-    _write_text(summary / "table.tex", render_latex(tables))
+    _write_text(summary / "table.md", render_markdown(tables, left_out))
+    _write_text(summary / "table.tex", render_latex(tables, left_out))
     write_hparams(summary / "hparams", cells)
-    _write_text(summary / "index.html", render_page(cells, tables, failures, pictures))
+    _write_text(summary / "index.html", render_page(cells, tables, failures, pictures, left_out))
     return summary / "index.html"
 
 

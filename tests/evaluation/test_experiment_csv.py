@@ -12,9 +12,9 @@ def read(file):
 
 
 def test_cells(tmp_path, make_cell):
-    cells = [make_cell(method='a,"b"', dev=0.6), make_cell(method='a,"b"', learning_rate=1e-3)]
+    cells = [make_cell(method='a,"b"', dev=0.6), make_cell(method='a,"b"', learning_rate=1e-3), make_cell("mix")]
     write_cells_csv(tmp_path / "new" / "cells.csv", cells, {cells[0].group: 1e-4})
-    first, second = read(tmp_path / "new" / "cells.csv")
+    first, second, third = read(tmp_path / "new" / "cells.csv")
     assert first == {
         "method": 'a,"b"',
         "setting": "full",
@@ -34,6 +34,7 @@ def test_cells(tmp_path, make_cell):
         "seconds": "2.0",
     }
     assert (second["learning_rate"], second["chosen_rate"], second["dev_accuracy"]) == ("0.001", "no", "0.5")
+    assert (third["method"], third["chosen_rate"]) == ("mix", "undecided")
 
 
 def test_table(tmp_path, make_cells):

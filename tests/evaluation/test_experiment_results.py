@@ -5,7 +5,7 @@ import pytest
 
 from easymft.errors import DataError
 from easymft.evaluation.experiment_failures import CellFailure, read_failures, write_failure
-from easymft.evaluation.experiment_results import choose_learning_rates, read_cells, write_cell
+from easymft.evaluation.experiment_results import choose_learning_rates, find_incomplete_rates, read_cells, write_cell
 
 CELL = {
     "method": "mft_full",
@@ -191,6 +191,9 @@ def test_incomplete_candidates_are_refused(make_cell):
         f"{place} 0.0001 {why} dvd with seed 1, dvd with seed 2",
         f"{place} 0.001 {why} books with seed 2, dvd with seed 2",
     ]
+    complete = [make_cell("mix", learning_rate=rate, seed=seed) for rate in (1e-3, 1e-4) for seed in (1, 2)]
+    incomplete = find_incomplete_rates([*complete, *cells], [1, 2])
+    assert incomplete == {("mft_full", "full", "100%"): str(caught.value).splitlines()}
     with pytest.raises(DataError, match=r"seed 6 and 2 more$"):
         choose_learning_rates([*cells[:1], make_cell(seed=1)], range(1, 9))
 

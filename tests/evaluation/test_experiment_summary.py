@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import html
 
 import pytest
 from matplotlib.image import imread
@@ -8,6 +9,7 @@ from easymft.errors import DataError
 from easymft.evaluation.experiment_failures import CellFailure, write_failure
 from easymft.evaluation.experiment_results import write_cell
 from easymft.evaluation.experiment_summary import write_summary
+from easymft.evaluation.typicality_files import escape_markdown
 
 OUTCOMES = {
     "two_stage": {1: {"books": "0111", "dvd": "0011"}, 2: {"books": "0111", "dvd": "0001"}},
@@ -65,6 +67,29 @@ def test_only_the_chosen_rate_is_in_tables(folder, make_cells):
     with (summary / "cells.csv").open(encoding="utf-8") as stream:
         rates = [(row["learning_rate"], row["chosen_rate"]) for row in csv.DictReader(stream)]
     assert rates.count(("0.01", "no")) == 2 and rates.count(("0.0001", "yes")) == 16 and len(rates) == 18
+
+
+def test_a_method_whose_rate_cannot_be_chosen_is_left_out_and_named(folder, make_cells):
+    lone = {"tw<": {1: {"books": "1111", "dvd": "1111"}}}
+    for rate, outcomes in ((1e-4, lone), (1e-2, {"tw<": {1: {"books": "1111"}}})):
+        for cell in make_cells(outcomes, setting="few_both", amount="5%", learning_rate=rate):
+            write_cell(folder, cell)
+    summary = write_summary(folder, [1]).parent
+    why = "learning rate 0.01 cannot be compared with the others, it has no result for dvd with seed 1"
+    said = f"tw< / few_both / 5%: {why}"
+    markdown = (summary / "table.md").read_text(encoding="utf-8")
+    assert f"chosen:\n\n- {escape_markdown(said)}\n\n## " in markdown  # and not a word on the rate that is complete
+    assert f"% {said}\n" in (summary / "table.tex").read_text(encoding="utf-8")
+    assert f"<li>{html.escape(said)}</li>" in (summary / "index.html").read_text(encoding="utf-8")
+    assert "tw<" not in (summary / "table.csv").read_text(encoding="utf-8")
+    assert (summary / "cells.csv").read_text(encoding="utf-8").count(",undecided,") == 3
+
+
+def test_no_method_is_left(tmp_path, make_cell):
+    for cell in (make_cell(seed=1), make_cell(seed=2, learning_rate=1e-3)):
+        write_cell(tmp_path, cell)
+    with pytest.raises(DataError, match="learning rate 0.0001 cannot be compared"):
+        write_summary(tmp_path, [1, 2])
 
 
 def test_pictures_of_an_earlier_summary_go(folder):
