@@ -69,7 +69,7 @@ class ServingModel:
 
     def embed(self, features: Features) -> dict[str, tf.Tensor]:
         """Returns "embedding" [n, d] float32."""
-        outputs = self.classifier(features, training=False)
+        outputs = self.classifier(features, training=False, last_layer=self.embedding != "pooled")
         if self.embedding == "pooled":
             return {"embedding": tf.cast(outputs["pooled_output"], tf.float32)}
         states = tf.cast(outputs["sequence_output"], tf.float32)

@@ -83,8 +83,9 @@ class MetaFineTuner(tf_keras.Model):
 
     def call(self, features: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         """The classifier's outputs, and in training "domain_logits" [n, |L_s|, K] float32."""
-        outputs = dict(self.classifier(features, training=training))
-        if self.corrupts_domains and training:
+        reads_layers = self.corrupts_domains and bool(training)
+        outputs = dict(self.classifier(features, training=training, last_layer=reads_layers))
+        if reads_layers:
             states = [
                 pool_layer(outputs["encoder_outputs"][layer], features["input_mask"], self.layer_pooling)
                 for layer in self.layer_indexes

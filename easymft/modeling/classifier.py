@@ -50,10 +50,12 @@ class TextClassifier(tf_keras.Model):
             )
         self.head.set_weights([kernel, bias])
 
-    def call(self, features: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
-        """Adds float32 "logits" [n, M] to the encoder's outputs."""
+    def call(
+        self, features: dict[str, tf.Tensor], training: bool | None = None, last_layer: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Adds float32 "logits" [n, M] to the encoder's outputs; those of its last layer only with `last_layer`."""
         inputs = {name: features[name] for name in ("input_word_ids", "input_mask", "input_type_ids")}
-        outputs = dict(self.encoder(inputs, training=training))
+        outputs = dict(self.encoder(inputs, training=training, last_layer=last_layer))
         logits = self.head(self.dropout(outputs["pooled_output"], training=training))
         return outputs | {"logits": tf.cast(logits, tf.float32)}
 

@@ -35,12 +35,16 @@ class FastBertEncoder(BertEncoderV2):
         self._on_cpu = not tf.config.list_physical_devices("GPU")
         self.recompute = False  # layers in the backward pass, in place of keeping what is between their operations
 
-    def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, Any]:
+    def call(
+        self, inputs: dict[str, tf.Tensor], training: bool | None = None, last_layer: bool = True
+    ) -> dict[str, Any]:
         """BertEncoderV2's outputs: "sequence_output" [b, L, d], "pooled_output" [b, d], "encoder_outputs".
 
         Args:
             inputs: "input_word_ids", "input_mask", "input_type_ids", int32 [b, L]; the first token of a row is real.
             training: Whether dropout is on.
+            last_layer: False: only "pooled_output" and the "encoder_outputs" before the last are wanted. The last layer
+                then computes nothing but each row's first token, all that the pooler reads of it.
         """
         if not self.fast:
             return super().call(inputs)
@@ -50,17 +54,20 @@ class FastBertEncoder(BertEncoderV2):
         layers = []
         for number, layer in enumerate(self._transformer_layers, start=1):
 
-            def run(states: tf.Tensor, number: int = number, layer: Any = layer) -> tf.Tensor:
-                return self._run_layer(layer, states, inputs["input_mask"], packing, *self._make_dropouts(seed, number))
+            first_only = number == len(self._transformer_layers) and not last_layer
+
+            def run(
+                states: tf.Tensor, number: int = number, layer: Any = layer, first_only: bool = first_only
+            ) -> tf.Tensor:
+                dropouts = self._make_dropouts(seed, number)
+                return self._run_layer(layer, states, inputs["input_mask"], packing, *dropouts, first_only)
 
             states = (tf.recompute_grad(run) if self.recompute and training else run)(states)
             layers.append(states)
+        first = packing.first_tokens(states) if last_layer else layers.pop()
         padded = [tf.reshape(packing.unpack(layer), [*tf.unstack(packing.shape), layer.shape[-1]]) for layer in layers]
-        return {
-            "sequence_output": padded[-1],
-            "pooled_output": self._pooler_layer(packing.first_tokens(states)),
-            "encoder_outputs": padded,
-        }
+        outputs = {"pooled_output": self._pooler_layer(first), "encoder_outputs": padded}
+        return outputs | {"sequence_output": padded[-1]} if last_layer else outputs
 
     def _draw_seed(self) -> tf.Tensor:
         # The generator of Model Garden's own dropout, so that its state is kept where theirs would be.
@@ -96,10 +103,12 @@ class FastBertEncoder(BertEncoderV2):
         packing: TokenPacking,
         hidden_dropout: Dropout | None,
         attention_dropout: Dropout | None,
+        first_only: bool,
     ) -> tf.Tensor:
         output = layer._attention_layer._output_dense
         width = states.shape[-1]
-        attended = self._attend(layer._attention_layer, states, mask, packing, attention_dropout)
+        attended = self._attend(layer._attention_layer, states, mask, packing, attention_dropout, first_only)
+        states = packing.first_tokens(states) if first_only else states
         attended = linear(attended, tf.reshape(output.kernel, [width, width]), output.bias, self._products)
         states = self._normalize(layer._attention_layer_norm, states, attended, hidden_dropout)
         inner, outer = layer._intermediate_dense, layer._output_dense
@@ -109,7 +118,13 @@ class FastBertEncoder(BertEncoderV2):
         return self._normalize(layer._output_layer_norm, states, outer, hidden_dropout)
 
     def _attend(
-        self, attention: Any, states: tf.Tensor, mask: tf.Tensor, packing: TokenPacking, dropout: Dropout | None
+        self,
+        attention: Any,
+        states: tf.Tensor,
+        mask: tf.Tensor,
+        packing: TokenPacking,
+        dropout: Dropout | None,
+        first_only: bool,
     ) -> tf.Tensor:
         width, heads, head_width = attention._query_dense.kernel.shape
         dense = (attention._query_dense, attention._key_dense, attention._value_dense)
@@ -117,10 +132,16 @@ class FastBertEncoder(BertEncoderV2):
         biases = [tf.reshape(one.bias, [width]) for one in dense]
         scale = 1.0 / math.sqrt(head_width)  # on the weights rather than on every token's query
         kernels[0], biases[0] = kernels[0] * scale, biases[0] * scale
-        projected = linear(states, tf.concat(kernels, 1), tf.concat(biases, 0), self._products)
+        apart = int(first_only)  # the queries, of which there are fewer
+        projected = linear(states, tf.concat(kernels[apart:], 1), tf.concat(biases[apart:], 0), self._products)
         projected = packing.unpack(projected, blank=False)
-        projected = tf.reshape(projected, [*tf.unstack(packing.shape), 3, heads, head_width])
-        attended = attend(*tf.unstack(tf.transpose(projected, [2, 0, 3, 1, 4])), mask, dropout)
+        projected = tf.reshape(projected, [*tf.unstack(packing.shape), 3 - apart, heads, head_width])
+        projected = tf.unstack(tf.transpose(projected, [2, 0, 3, 1, 4]))
+        if first_only:
+            queries = linear(packing.first_tokens(states), kernels[0], biases[0], self._products)
+            attended = attend(tf.reshape(queries, [-1, heads, 1, head_width]), *projected, mask, dropout)
+            return tf.reshape(attended, [-1, width])
+        attended = attend(*projected, mask, dropout)
         return packing.pack(tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, width]))
 
     def _normalize(

@@ -5,11 +5,28 @@ of variables are float32. Between matrix products the arithmetic is bound by mem
 tensor is read: dropout masks are single random bytes, gradients of softmax and GELU reuse what the forward pass left.
 """
 
+import functools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import tensorflow as tf
 
 RATE_STEPS = 256  # a dropout rate is rounded to so many parts, as a mask compares random bytes
+
+
+_local_kernels = ContextVar("local_kernels", default=False)
+
+
+@contextmanager
+def local_kernels() -> Iterator[None]:
+    """What is traced inside, and never trained, may use operations that only this machine's TensorFlow has."""
+    token = _local_kernels.set(True)
+    try:
+        yield
+    finally:
+        _local_kernels.reset(token)
 
 
 class Dropout:
@@ -134,7 +151,43 @@ def add_and_normalize(
     inputs = tf.cast(inputs, tf.float32)
     inputs = inputs if mask is None else inputs * mask
     total = inputs if residual is None else residual + inputs
+    if _local_kernels.get() and normalizes_in_one():
+        return normalize_in_one(total, gamma, beta, epsilon)
     return normalize(total, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
+
+
+def normalize_in_one(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """Layer normalisation of [T, d] float32, without a gradient.
+
+    TensorFlow's oneDNN graph rewriting makes one operation of this, and of nothing else that says the same: a batch
+    normalisation in which the rows are the channels. Without oneDNN the CPU has no such batch normalisation.
+    """
+    shape, none = tf.shape(inputs), tf.constant([])
+    normal = tf.raw_ops.FusedBatchNormV3(
+        x=tf.reshape(inputs, [1, shape[0], shape[1], 1]),
+        scale=tf.fill(shape[:1], 1.0),
+        offset=tf.fill(shape[:1], 0.0),
+        mean=none,
+        variance=none,
+        epsilon=epsilon,
+        data_format="NCHW",
+        is_training=True,
+    ).y
+    return tf.reshape(normal, shape) * gamma + beta
+
+
+@functools.cache
+def normalizes_in_one() -> bool:
+    """Whether this machine can compute `normalize_in_one`: on a CPU, with oneDNN."""
+    if tf.config.list_physical_devices("GPU"):
+        return False
+    try:
+        with tf.init_scope():
+            ones = tf.ones([3, 4])
+            tf.function(normalize_in_one)(ones, ones[0], ones[0], 1e-12)
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+        return False
+    return True
 
 
 def attend(

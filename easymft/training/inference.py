@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from easymft.modeling.fast_ops import local_kernels
+
 Batch = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
@@ -39,7 +41,8 @@ class BatchInference:
         """
         distributed = self._strategy.experimental_distribute_dataset(dataset)
         # Traced for batches of any size and length, where TensorFlow would trace some of them on their own.
-        forward = self._forward.get_concrete_function(distributed.element_spec)
+        with local_kernels():
+            forward = self._forward.get_concrete_function(distributed.element_spec)
         for features in distributed:
             replicas = [self._strategy.experimental_local_results(part) for part in forward(features)]
             index, *results = (np.concatenate([part.numpy() for part in parts]) for parts in replicas)

@@ -57,7 +57,7 @@ class TypicalityEmbedder(tf_keras.Model):
     def call(self, features: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         """Embeds a batch, without dropout."""
         inputs = {name: features[name] for name in ("input_word_ids", "input_mask", "input_type_ids")}
-        outputs = self.encoder(inputs, training=False)
+        outputs = self.encoder(inputs, training=False, last_layer=self.embedding != "pooled")
         if self.embedding == "pooled":
             return {"embedding": tf.cast(outputs["pooled_output"], tf.float32)}
         states = tf.cast(outputs["sequence_output"], tf.float32)

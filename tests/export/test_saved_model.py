@@ -90,7 +90,8 @@ def test_token_ids_with_padding(single, single_model):
 
 def test_embeddings(single, single_model):
     features = single_model.preprocessor(tf.constant(TEXTS))
-    states, mask = single_model.classifier(features)["sequence_output"].numpy(), features["input_mask"].numpy()
+    states = single_model.classifier(features, last_layer=True)["sequence_output"].numpy()
+    mask = features["input_mask"].numpy()
     expected = [row[real == 1].mean(0) for row, real in zip(states, mask, strict=True)]
     answer = single.signatures["embeddings"](text=tf.constant(TEXTS))["embedding"]
     np.testing.assert_allclose(answer, expected, atol=1e-5)
@@ -98,7 +99,9 @@ def test_embeddings(single, single_model):
 
 def test_ops(exported_single, exported_pair):
     for export in (exported_single, exported_pair):
-        foreign = {op for op in list_ops(export.path) if not hasattr(tf.raw_ops, op)}
+        ops = list_ops(export.path)
+        assert "FusedBatchNormV3" not in ops  # as this machine's kernels normalise rows, but not every server's
+        foreign = {op for op in ops if not hasattr(tf.raw_ops, op)}
         assert foreign == {"NormalizeUTF8", "WordpieceTokenizeWithOffsets"} <= SERVED_TEXT_OPS
 
 

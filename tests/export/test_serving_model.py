@@ -25,7 +25,7 @@ def test_embedding_must_be_known(single_model):
 
 def test_token_mean_is_over_real_tokens(single_model):
     features = single_model.featurize(tf.constant(["good", "a really good book , we love it"]))
-    states = single_model.classifier(features)["sequence_output"].numpy()
+    states = single_model.classifier(features, last_layer=True)["sequence_output"].numpy()
     mask = features["input_mask"].numpy()
     assert mask[0].sum() == 3 < mask.shape[1]
     expected = [states[0, :3].mean(0), states[1, mask[1] == 1].mean(0)]

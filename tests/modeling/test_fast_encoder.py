@@ -81,6 +81,31 @@ def test_equals_model_garden(features, activation, pack_tokens):
         np.testing.assert_allclose(one / scale, other / scale, atol=1e-5, err_msg=variable.name)
 
 
+@pytest.mark.parametrize("pack_tokens", [True, False])
+def test_without_the_last_layer_the_pooled_output_and_all_gradients_are_the_same(features, pack_tokens):
+    encoder = make(pack_tokens=pack_tokens)
+    weights = tf.constant(np.random.default_rng(2).normal(size=(4, 24)), tf.float32)
+    results = []
+    for last_layer in (True, False):
+        with tf.GradientTape() as tape:
+            outputs = encoder(features, training=True, last_layer=last_layer)
+            total = tf.reduce_sum(outputs["pooled_output"] * weights) + tf.reduce_sum(outputs["encoder_outputs"][1])
+        gradients = tape.gradient(total, encoder.trainable_variables, unconnected_gradients="zero")
+        results.append((outputs, [tf.convert_to_tensor(one) for one in gradients]))
+    (whole, gradients), (part, part_gradients) = results
+    assert "sequence_output" not in part and len(part["encoder_outputs"]) == len(whole["encoder_outputs"]) - 1
+    np.testing.assert_allclose(part["pooled_output"], whole["pooled_output"], atol=1e-6)
+    for variable, one, other in zip(encoder.trainable_variables, part_gradients, gradients, strict=True):
+        scale = max(1.0, float(tf.reduce_max(tf.abs(other))))
+        np.testing.assert_allclose(one / scale, other / scale, atol=1e-5, err_msg=variable.name)
+
+
+def test_without_the_last_layer_dropout_still_drops(features):
+    encoder = make(dropout=0.5, attention_dropout=0.5)
+    one, other = (encoder(features, training=True, last_layer=False)["pooled_output"].numpy() for _ in range(2))
+    assert (one != other).any(-1).all()
+
+
 def test_padding_is_zero_when_packed_and_computed_when_not(features):
     blank = features["input_mask"].numpy() == 0
     packed, whole = make()(features)["sequence_output"].numpy(), make(pack_tokens=False)

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from easymft.modeling.fast_ops import add_and_normalize, normalizes_in_one
 from easymft.training.inference import BatchInference
 
 
@@ -52,6 +53,24 @@ def test_every_row_comes_once_with_its_outputs(strategy):
         assert index.dtype == np.int64 and outputs["both"].shape == (len(index), 2)
         np.testing.assert_array_equal(outputs["rows"], 2.0 * index)
         np.testing.assert_array_equal(outputs["both"][:, 1], -1.0 * index)
+
+
+@pytest.mark.skipif(not normalizes_in_one(), reason="TensorFlow without oneDNN, or a GPU")
+def test_it_normalizes_by_this_machines_kernels(one_device):
+    class Normalizer(tf_keras.Model):
+        ops = None
+
+        def call(self, features, training=None):
+            rows = tf.cast(features["input_word_ids"], tf.float32)
+            width = tf.ones(tf.shape(rows)[1:])
+            normal = add_and_normalize(None, rows, width, width, 1e-12)
+            self.ops = {one.type for one in normal.graph.get_operations()}
+            return {"normal": normal}
+
+    network = Normalizer()
+    [(_, outputs)] = BatchInference(network, ["normal"], one_device)(make_dataset([([4, 0], 8)]))
+    np.testing.assert_allclose(outputs["normal"], np.ones((2, 8)))  # equal values, so that beta is left
+    assert "FusedBatchNormV3" in network.ops
 
 
 def test_it_is_traced_once(one_device):
