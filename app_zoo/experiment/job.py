@@ -70,8 +70,9 @@ def train(folder: Path, stage: Stage) -> Application:
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_suffix(".lock")):
         if not RunFolder(target).is_finished:
-            # The test files are read once, for the cells.
-            make_application(folder / "config.json", changes | {"data.test_files": []}, stage.mode).run(stage.mode)
+            # It is measured once, for the cells.
+            unmeasured = {"data.test_files": [], "evaluation.after_training": False}
+            make_application(folder / "config.json", changes | unmeasured, stage.mode).run(stage.mode)
     return make_application(folder / "config.json", changes, stage.mode)
 
 

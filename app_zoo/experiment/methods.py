@@ -1,7 +1,10 @@
 """The methods that an experiment compares (METHODS.md 1.5), as changes of one config."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from easymft.config.presets import PRESET_FIELDS
+from easymft.config.schema import ComparisonConfig
 
 
 @dataclass(frozen=True)
@@ -12,11 +15,17 @@ class Method:
 
     Attributes:
         joint: Settings of the stage on all domains together; None: there is none.
+        both: Settings of every stage, which a variant changes.
+        joint_epochs: Of the first stage, where it is not the experiment's number.
+        finetune_epochs: Of the fine-tuning, likewise.
         finetunes: Whether each domain is fine-tuned afterwards (or from the base weights).
         heads: Whether the joint stage ends in a model for each of its domains.
     """
 
     joint: dict[str, Any] | None = field(default_factory=dict)
+    both: dict[str, Any] = field(default_factory=dict)
+    joint_epochs: int | None = None
+    finetune_epochs: int | None = None
     finetunes: bool = True
     heads: bool = False
 
@@ -36,3 +45,22 @@ METHODS: dict[str, Method] = {
     "mft_full_mean_1": Method({"mft.typicality.rescale_to_mean_1": True}),
     "random_typicality": Method({"mft.typicality.permute": True}),
 }
+
+
+def methods_of(experiment: ComparisonConfig) -> dict[str, Method]:
+    """The methods that an experiment compares, by name: those of the table that it names, and its variants."""
+    variants = {
+        name: replace(
+            METHODS[variant.method],
+            both=_changes(variant.settings),
+            joint_epochs=variant.joint_epochs,
+            finetune_epochs=variant.finetune_epochs,
+        )
+        for name, variant in experiment.variants.items()
+    }
+    return {name: METHODS[name] for name in experiment.methods} | variants
+
+
+def _changes(settings: dict[str, Any]) -> dict[str, Any]:
+    # The experiment's config has its own preset's choices, which another preset must not find there.
+    return (dict.fromkeys(PRESET_FIELDS) if "mft.preset" in settings else {}) | settings

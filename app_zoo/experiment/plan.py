@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app_zoo.experiment.methods import METHODS
+from app_zoo.experiment.methods import Method, methods_of
 from easymft.config.schema import ExperimentConfig
 
 
@@ -55,7 +55,7 @@ class Job:
     """One method with one amount of data, seed and rate, on some domains: what one process trains and measures.
 
     Attributes:
-        method: A key of `METHODS`.
+        method: A name in `methods_of`.
         setting: Of the experiment.
         amount: Labelled data.
         seed: Of everything random.
@@ -109,32 +109,41 @@ def plan_jobs(config: ExperimentConfig, domains: Sequence[str], seeds: Sequence[
     # Where the joint stage leaves the target out, each target has its own; a model on all domains is trained once.
     groups = [(domain,) for domain in domains] if setting == "unseen_target" else [tuple(domains)]
     return [
-        _plan_job(config, method, amount, seed, rate, group)
+        _plan_job(config, name, method, amount, seed, rate, group)
         for seed in seeds
         for amount in amounts_of(config)
-        for method in config.experiment.methods
-        for rate in rates[method, setting, str(amount)]
+        for name, method in methods_of(config.experiment).items()
+        for rate in rates[name, setting, str(amount)]
         for group in groups
     ]
 
 
 def _plan_job(
-    config: ExperimentConfig, name: str, amount: Amount, seed: int, rate: float, domains: tuple[str, ...]
+    config: ExperimentConfig,
+    name: str,
+    method: Method,
+    amount: Amount,
+    seed: int,
+    rate: float,
+    domains: tuple[str, ...],
 ) -> Job:
-    method, experiment = METHODS[name], config.experiment
-    both = experiment.joint_epochs + experiment.finetune_epochs
+    experiment = config.experiment
+    joint_epochs = method.joint_epochs or experiment.joint_epochs
+    finetune_epochs = method.finetune_epochs or experiment.finetune_epochs
+    both = joint_epochs + finetune_epochs
     common = {"runtime.seed": seed, "train.learning_rate": rate}
     joint = final = None
     if method.joint is not None:
-        settings = common | method.joint | {"train.epochs": experiment.joint_epochs if method.finetunes else both}
+        settings = common | method.joint | {"train.epochs": joint_epochs if method.finetunes else both}
+        settings |= method.both
         if experiment.setting == "few_both":
             settings |= amount.settings(seed)
         if experiment.setting == "unseen_target":
             settings["data.subset.exclude_domains"] = list(domains)
         joint = Stage("meta_tune", settings)
     if method.finetunes:
-        settings = common | {"train.epochs": experiment.finetune_epochs if method.joint is not None else both}
-        settings |= amount.settings(seed) | {"train.domains": list(domains)}
+        settings = common | {"train.epochs": finetune_epochs if method.joint is not None else both}
+        settings |= method.both | amount.settings(seed) | {"train.domains": list(domains)}
         if joint is not None:
             settings["model.weights"] = joint.name  # in the experiment's folder of runs
         final = Stage("finetune", settings)

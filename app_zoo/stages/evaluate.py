@@ -34,6 +34,12 @@ def tell_finished(app: Application) -> None:
     """Says that the training run in the output folder is finished; evaluates it if it was stopped before that."""
     print(f"already finished: {app.folder.path}", flush=True)
     if not metrics_file(app).exists():
+        evaluate_trained(app)
+
+
+def evaluate_trained(app: Application) -> None:
+    """Measures a finished training run, if the config says so."""
+    if app.config.evaluation.after_training:
         evaluate_splits(app, open_run(app), metrics_file(app))
 
 
@@ -55,6 +61,8 @@ def prepare_evaluation(app: Application, maps: Maps, parts: list[str], vocabular
         ConfigError: The metrics cannot be written.
         DataError: The test files cannot be used.
     """
+    if not app.config.evaluation.after_training:
+        return
     check_writable("evaluation.metrics_file", metrics_file(app))
     if app.config.data.test_files:
         _load_split(app, "test", maps, parts, vocabulary)

@@ -1,11 +1,16 @@
 """--mode experiment: train and measure every method on every domain, amount of data and seed, and sum it up."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from app_zoo.base import Application
 from app_zoo.experiment.harness import Harness
+from app_zoo.experiment.job import make_application
+from app_zoo.experiment.methods import methods_of
 from app_zoo.experiment.plan import Job, amounts_of, plan_jobs
+from easymft.config.loading import dump_config
+from easymft.config.schema import ExperimentConfig
 from easymft.data.labels import save_maps
 from easymft.errors import ConfigError, EasyMFTError
 from easymft.evaluation.experiment_results import choose_learning_rates, read_cells
@@ -20,12 +25,13 @@ def run(app: Application) -> None:
     """
     config, experiment = app.config, app.config.experiment
     app.folder.check(config, "experiment", app.inputs)
+    _check_variants(config)
     maps = app.infer_maps()
     domains = _domains(app, maps.domains.names)
     folder = app.folder.path
     selection = experiment.selection_seeds or experiment.seeds[:1]
     amounts = [str(amount) for amount in amounts_of(config)]
-    groups = [(method, experiment.setting, amount) for amount in amounts for method in experiment.methods]
+    groups = [(method, experiment.setting, amount) for amount in amounts for method in methods_of(experiment)]
     candidates = plan_jobs(config, domains, selection, dict.fromkeys(groups, experiment.learning_rates))
     if app.dry_run:
         rest = [seed for seed in experiment.seeds if seed not in selection]
@@ -47,6 +53,19 @@ def run(app: Application) -> None:
             f"{len(harness.failed)} jobs failed, first {harness.failed[0]}; see {folder / 'failures'}, mend, "
             "and run the same command again"
         )
+
+
+def _check_variants(config: ExperimentConfig) -> None:
+    """Raises ConfigError if a variant's settings are none."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.json"
+        file.write_text(dump_config(config), encoding="utf-8")
+        for name in config.experiment.variants:
+            try:
+                make_application(file, methods_of(config.experiment)[name].both, "meta_tune")
+            except ConfigError as error:
+                lines = str(error).replace(f"{file}: ", "").replace("--set: ", "").splitlines()
+                raise ConfigError("\n".join(f"experiment.variants.{name}: {line}" for line in lines)) from error
 
 
 def _domains(app: Application, known: Sequence[str]) -> list[str]:

@@ -6,9 +6,8 @@ from rich.console import Console
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
 from app_zoo.run_folder import RunFolder, part_folder, write_json
-from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evaluation, tell_finished
+from app_zoo.stages.evaluate import evaluate_trained, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import Fitting, build_classifier, head_fits, load_weights
-from app_zoo.stages.trained import open_run
 from easymft.data.label_map import LabelMap
 from easymft.data.labels import load_maps, save_maps
 from easymft.data.token_dataset import TokenDataset
@@ -51,7 +50,7 @@ def run(app: Application) -> None:
     if app.dry_run:
         return
     app.folder.finish(models=parts)
-    evaluate_splits(app, open_run(app), metrics_file(app))
+    evaluate_trained(app)
 
 
 def _run_of_the_weights(app: Application) -> RunFolder | None:

@@ -5,9 +5,8 @@ import tf_keras
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
-from app_zoo.stages.evaluate import evaluate_splits, metrics_file, prepare_evaluation, tell_finished
+from app_zoo.stages.evaluate import evaluate_trained, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import Fitting, build_classifier, load_weights
-from app_zoo.stages.trained import open_run
 from app_zoo.stages.typicality import score, tell_negative, write_overview
 from easymft.baselines.adversarial import AdversarialClassifier, domain_loss_at_chance
 from easymft.baselines.multi_task import MultiTaskClassifier
@@ -51,7 +50,7 @@ def run(app: Application) -> None:
     if not app.dry_run:
         app.folder.finish(models=parts, training=record)
         remove_state(app.folder.path)
-        evaluate_splits(app, open_run(app), metrics_file(app))
+        evaluate_trained(app)
 
 
 def _check_domains(app: Application, maps: Maps) -> None:

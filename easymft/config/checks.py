@@ -1,11 +1,12 @@
 """Checks that concern several settings at once, and what each mode needs."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from easymft.config.expectations import PathParts, format_path, format_value, nearest
-from easymft.config.schema import ExperimentConfig
+from easymft.config.schema import ExperimentConfig, MethodName
 from easymft.errors import ConfigError
 
 
@@ -222,6 +223,19 @@ def _check_subset(config: ExperimentConfig) -> Iterator[Problem]:
         yield _problem(config, "data.subset.exclude_domains", "no domain where data.columns.domain is null")
 
 
+_DECIDED_BY_EXPERIMENT = (
+    "output_folder",
+    "data.train_files",
+    "data.dev_files",
+    "data.test_files",
+    "model.weights",
+    "train.domains",
+    "train.epochs",
+    "train.learning_rate",
+    "runtime.seed",
+)
+
+
 def _check_experiment(config: ExperimentConfig) -> Iterator[Problem]:
     experiment = config.experiment
     for name in ("methods", "seeds", "learning_rates", "shares", "examples_per_class", "domains", "selection_seeds"):
@@ -234,8 +248,20 @@ def _check_experiment(config: ExperimentConfig) -> Iterator[Problem]:
     if experiment.setting == "full" and few:
         path = "experiment.shares" if experiment.shares else "experiment.examples_per_class"
         yield _problem(config, path, 'none where experiment.setting is "full"', "experiment.setting")
-    if experiment.setting == "unseen_target" and "mtl" in experiment.methods:
+    used = experiment.methods + [variant.method for variant in experiment.variants.values()]
+    if experiment.setting == "unseen_target" and "mtl" in used:
         yield _problem(config, "experiment.methods", "no mtl where the target is unseen: it has no head for it")
+    for name, variant in experiment.variants.items():
+        if name in get_args(MethodName):
+            message = "expected a name that is no method's, to tell the two apart"
+            yield Problem(("experiment", "variants", name), message)
+        if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.]*", name):
+            message = "expected a name of letters, digits, _ and ., as files will have it"
+            yield Problem(("experiment", "variants", name), message)
+        for path in variant.settings:
+            if path in _DECIDED_BY_EXPERIMENT or path.startswith(("experiment", "data.subset")):
+                where = ("experiment", "variants", name, "settings")
+                yield Problem(where, f"expected settings that the experiment does not decide, got {path!r}")
 
 
 def _check_mft(config: ExperimentConfig) -> Iterator[Problem]:

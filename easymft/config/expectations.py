@@ -65,9 +65,9 @@ class Expectations:
         node = self._root
         for part in parts:
             children = [
-                alternative["items"] if isinstance(part, int) else alternative["properties"][part]
+                child
                 for alternative in self._alternatives(node)
-                if ("items" in alternative if isinstance(part, int) else part in alternative.get("properties", {}))
+                if (child := alternative.get("items") if isinstance(part, int) else _member(alternative, part))
             ]
             if not children:
                 return {}
@@ -96,6 +96,12 @@ class Expectations:
         if kind == "string":
             return "a non-empty text" if node.get("minLength") else "a text"
         return {"boolean": "true or false", "null": "null"}.get(str(kind), "a known key")
+
+
+def _member(node: dict[str, Any], key: str) -> dict[str, Any] | None:
+    """What belongs under `key` of an object; None if nothing does."""
+    others = node.get("additionalProperties")  # of an object with keys of the user's own
+    return node.get("properties", {}).get(key, others if isinstance(others, dict) else None)
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "train.clip_repeated_rows": ("summed", "separate"),
     "train.epoch_batches": ("per_epoch", "continuous"),
 }
+PRESET_FIELDS = tuple(_PRESET_VALUES)
 # Fields of mft.typicality that a preset may have set rather than the user.
 PRESET_TYPICALITY_FIELDS = {path.rsplit(".", 1)[1] for path in _PRESET_VALUES if path.startswith("mft.typicality.")}
 

@@ -4,7 +4,7 @@ A value of null in a field that a preset decides means "as the preset says"; `ea
 fills it in, and the config written into a run's folder holds no such null.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -244,6 +244,9 @@ class EvaluationConfig(Section):
     """Settings of --mode evaluate, and of the dev evaluation while training."""
 
     batch_size: PositiveInt = 64
+    after_training: bool = Field(
+        True, description="meta_tune and finetune: measure the best model on the dev and test files at the end."
+    )
     metrics_file: str | None = Field(
         None, description="null: metrics.json in output_folder; --mode evaluate: evaluation.json."
     )
@@ -292,12 +295,26 @@ MethodName = Literal[
 ]
 
 
+class VariantConfig(Section):
+    """A method that an experiment compares too: one of the methods, with some settings changed in all its stages."""
+
+    method: MethodName = "mft_full"
+    settings: dict[str, Any] = Field(
+        {}, description='As --set has them, such as {"mft.domain_loss_weight": 1.0}; "mft.preset" decides all it can.'
+    )
+    joint_epochs: PositiveInt | None = Field(None, description="null: the experiment's.")
+    finetune_epochs: PositiveInt | None = Field(None, description="null: the experiment's.")
+
+
 class ComparisonConfig(Section):
     """Settings of --mode experiment: methods x domains x amounts of data x seeds (METHODS.md 1.5)."""
 
     methods: Annotated[list[MethodName], Field(min_length=1)] = Field(
         ["single", "mix", "mtl", "adversarial", "two_stage", "mft_dc", "mft_tw", "mft_full", "random_typicality"],
         description="What is compared. Every method passes joint_epochs + finetune_epochs times over its examples.",
+    )
+    variants: dict[str, VariantConfig] = Field(
+        {}, description="More methods: name -> method and changed settings. For sweeps and recipes."
     )
     domains: list[str] | None = Field(None, description="Which are tested. null: all.")
     setting: Literal["full", "all_then_few", "few_both", "unseen_target"] = Field(

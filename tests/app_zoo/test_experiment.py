@@ -7,7 +7,7 @@ import pytest
 
 from app_zoo.experiment import harness
 from app_zoo.experiment.job import run_job
-from app_zoo.experiment.methods import METHODS
+from app_zoo.experiment.methods import METHODS, methods_of
 from app_zoo.experiment.plan import Amount, plan_jobs
 from easymft.config.schema import ComparisonConfig, ExperimentConfig
 from easymft.evaluation.experiment_failures import read_failures
@@ -20,7 +20,7 @@ def make_config(**experiment):
 
 def plan(rates=(1e-3,), seeds=(1,), domains=("a", "b", "c"), **experiment):
     config = make_config(**experiment)
-    keys = [(method, config.experiment.setting, str(amount)) for method in config.experiment.methods
+    keys = [(method, config.experiment.setting, str(amount)) for method in methods_of(config.experiment)
             for amount in [*(Amount(share=share) for share in config.experiment.shares or [1.0])]]  # fmt: skip
     return plan_jobs(config, domains, seeds, dict.fromkeys(keys, rates))
 
@@ -60,6 +60,45 @@ def test_where_labels_are_few(setting, in_joint, in_final):
         excluded = job.joint.settings.get("data.subset.exclude_domains", [])
         assert excluded == (list(job.domains) if setting == "unseen_target" else [])
         assert str(job.amount) == "5%" and job.keys()[0]["amount"] == "5%"
+
+
+def test_a_variant_is_a_method_with_settings_and_epochs_of_its_own():
+    variants = {
+        "strong": {"settings": {"mft.domain_loss_weight": 1.0}},
+        "short": {"method": "two_stage", "joint_epochs": 1, "finetune_epochs": 4},
+        "theirs": {"method": "mix", "settings": {"mft.preset": "easytransfer"}},
+    }
+    jobs = {job.method: job for job in plan(methods=["mft_full"], variants=variants, joint_epochs=2, finetune_epochs=3)}
+    assert list(jobs) == ["mft_full", *variants]
+    full, strong, short, theirs = jobs.values()
+    changed = {"mft.domain_loss_weight": 1.0}
+    assert strong.joint.settings == full.joint.settings | changed
+    assert strong.final.settings == full.final.settings | changed | {"model.weights": strong.joint.name}
+    assert strong.joint.name != full.joint.name
+    assert short.joint.settings["train.epochs"] == 1 and short.final.settings["train.epochs"] == 4
+    assert short.joint.settings["mft.weighting"] == "none"
+    assert theirs.final is None and theirs.joint.settings["train.epochs"] == 5
+    # What the experiment's own preset has chosen gives way.
+    assert theirs.joint.settings["mft.corruption"] is None and theirs.joint.settings["mft.weighting"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ({"mix": {}}, "variants.mix: expected a name that is no method's"),
+        ({"x": {"settings": {"runtime.seed": 3}}}, "settings that the experiment does not decide, got 'runtime.seed'"),
+        ({"x": {"settings": {"data.subset.share": 0.5}}}, "does not decide, got 'data.subset.share'"),
+        ({"a b": {}}, "variants.a b: expected a name of letters, digits, _ and ."),
+        ({"x": {"settings": {"mft.alfa": 0.5}}}, "experiment.variants.x: mft.alfa: unknown key"),
+        ({"x": {"settings": {"mft.typicality.alpha": 2}}}, "experiment.variants.x: mft.typicality.alpha: expected"),
+        ({"x": {"method": "mft"}}, "experiment.variants.x.method: expected one of"),
+    ],
+)
+def test_a_variant_that_is_none_is_said_before_anything_is_trained(project, variants, message):
+    set_small(project, variants=variants)
+    before = project.snapshot()
+    assert message in project.fail("experiment")
+    assert set(project.snapshot()) - set(before) <= {"config.json"}  # the test's own
 
 
 def test_a_subset_is_of_the_seed():
