@@ -20,7 +20,7 @@ from easymft.training.trainer import StepSequence
 def load_tokens(app: Application, split: str, maps: Maps, vocabulary: Vocabulary) -> TokenDataset:
     """Validates and tokenises the config's train, dev or test files, or takes them from the cache.
 
-    Rows of `data.subset.exclude_domains` are left out, and of the train files all that the subset does not hold.
+    Rows of `data.subset.exclude_domains` are left out, and of train and dev files all that the subset does not hold.
     """
     subset, domains = app.config.data.subset, with_excluded(app, maps)
     with app.skipped_rows(split) or nullcontext() as skipped_rows:
@@ -38,8 +38,9 @@ def load_tokens(app: Application, split: str, maps: Maps, vocabulary: Vocabulary
         )
     if len(domains) > len(maps.domains):
         tokens = tokens.subset(np.flatnonzero(tokens.domain_ids < len(maps.domains)))
-    if split == "train" and (subset.share or subset.examples_per_class):
-        tokens = tokens.subset(select_rows(tokens, maps.labels, maps.domains, subset))
+    small = {"train": subset.share or subset.examples_per_class, "dev": subset.dev_examples_per_class}
+    if small.get(split):
+        tokens = tokens.subset(select_rows(tokens, maps.labels, maps.domains, subset, dev=split == "dev"))
     return tokens
 
 

@@ -28,7 +28,7 @@ def two_replicas():
 def make_classifier():
     """A small classifier; the same weights for the same seed."""
 
-    def make(seed=0, num_labels=3, dropout=0.0, num_layers=2, compute_dtype="float32", pack_tokens=True):
+    def make(seed=0, num_labels=3, dropout=0.0, num_layers=2, compute_dtype="float32", pack_tokens=True, **head):
         tf_keras.backend.experimental.enable_tf_random_generator()
         tf_keras.utils.set_random_seed(seed)
         config = EncoderConfig(
@@ -47,7 +47,7 @@ def make_classifier():
         generator = np.random.default_rng(seed)
         for variable in encoder.trainable_variables:
             variable.assign(variable + generator.normal(0, 0.1, variable.shape).astype(np.float32))
-        return TextClassifier(encoder, width=16, num_labels=num_labels, head_dropout=dropout, seed=seed)
+        return TextClassifier(encoder, width=16, num_labels=num_labels, head_dropout=dropout, seed=seed, **head)
 
     return make
 

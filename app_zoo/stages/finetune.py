@@ -88,7 +88,12 @@ def _like_those_of_the_weights(app: Application, maps: Maps) -> Maps:
 
 def _tell_head(app: Application, pretrained: PretrainedModel, maps: Maps) -> None:
     if app.config.model.head == "auto" and pretrained.head is not None:
-        chosen = "taken over" if head_fits(pretrained, maps) else "not taken over, as it is of other classes"
+        if head_fits(pretrained, maps, app.config.model.pooling):
+            chosen = "taken over"
+        elif pretrained.pooling != app.config.model.pooling:
+            chosen = f"not taken over, as it reads {pretrained.pooling}, this run's {app.config.model.pooling}"
+        else:
+            chosen = "not taken over, as it is of other classes"
         print(f"classifier head of {pretrained.source}: {chosen}", flush=True)
 
 

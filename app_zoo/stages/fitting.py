@@ -19,6 +19,7 @@ from easymft.evaluation.metrics import DomainMetrics, flatten_metrics
 from easymft.mft.model import MetaFineTuner
 from easymft.model_zoo.pretrained import PretrainedModel, save_pretrained
 from easymft.modeling.classifier import TextClassifier
+from easymft.modeling.encoder_config import Pooling
 from easymft.training.callbacks import StepSummaries
 from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer, restart_optimizer
@@ -41,9 +42,9 @@ def load_weights(app: Application) -> PretrainedModel:
     return pretrained
 
 
-def head_fits(pretrained: PretrainedModel, maps: Maps) -> bool:
-    """Whether the weights hold a classifier head of the run's classes, in whatever order."""
-    return sorted(pretrained.labels or []) == sorted(maps.labels.names)
+def head_fits(pretrained: PretrainedModel, maps: Maps, pooling: Pooling) -> bool:
+    """Whether the weights hold a classifier head of the run's classes, in whatever order, that reads what it should."""
+    return sorted(pretrained.labels or []) == sorted(maps.labels.names) and pretrained.pooling == pooling
 
 
 def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, head: str) -> TextClassifier:
@@ -57,10 +58,11 @@ def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, 
             pretrained.encoder,
             width=pretrained.config.hidden_size,
             num_labels=len(maps.labels.names),
+            pooling=app.config.model.pooling,
             head_dropout=app.config.model.head_dropout,
             seed=app.config.runtime.seed,
         )
-    if head == "transfer" or (head == "auto" and head_fits(pretrained, maps)):
+    if head == "transfer" or (head == "auto" and head_fits(pretrained, maps, app.config.model.pooling)):
         transfer_head(classifier, pretrained, maps)
     return classifier
 
@@ -73,7 +75,11 @@ def transfer_head(classifier: TextClassifier, pretrained: PretrainedModel, maps:
     """
     if pretrained.head is None:
         raise CheckpointError(f"model.head: {pretrained.source} holds no classifier head to transfer")
-    if not head_fits(pretrained, maps):
+    if pretrained.pooling != classifier.pooling:
+        raise CheckpointError(
+            f"model.pooling: the head of {pretrained.source} reads {pretrained.pooling}, received {classifier.pooling}"
+        )
+    if not head_fits(pretrained, maps, classifier.pooling):
         raise CheckpointError(
             f"model.head: the head of {pretrained.source} is for the classes {pretrained.labels}, "
             f"expected {list(maps.labels.names)}"
@@ -117,6 +123,7 @@ def save_classifier(
         vocabulary=pretrained.vocabulary,
         head=(kernel, bias),
         labels=list(maps.labels.names),
+        pooling=classifier.pooling,
         extra=extra or None,
     )
 

@@ -28,7 +28,7 @@ class AdversarialClassifier(tf_keras.Model):
     Source: METHODS.md 1.5, Adv; the schedule is that of Ganin and Lempitsky 2015, section 4.
 
     Args:
-        classifier: Features -> {"logits", "pooled_output" [n, d], ...}.
+        classifier: Features -> {"logits", "text_embedding" [n, d], ...}.
         num_domains: K.
         width: d.
         weight: What the strength rises to.
@@ -73,8 +73,8 @@ class AdversarialClassifier(tf_keras.Model):
         """The classifier's outputs, and in training "domain_logits" [n, K] float32."""
         outputs = dict(self.classifier(features, training=training))
         if training:
-            states = tf.cast(outputs["pooled_output"], tf.float32)
-            outputs["domain_logits"] = self.domain_classifier(reverse_gradient(states, features["reversal_strength"]))
+            states = reverse_gradient(outputs["text_embedding"], features["reversal_strength"])
+            outputs["domain_logits"] = self.domain_classifier(states)
         return outputs
 
     def counts(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -9,7 +9,7 @@ class MultiTaskClassifier(tf_keras.Model):
     """Trains the encoder of `classifier` with a linear head for each domain (METHODS.md 1.5, MTL).
 
     Args:
-        classifier: Features -> {"pooled_output" [n, d], ...}, with `dropout`, `head` and `set_head`.
+        classifier: Features -> {"text_embedding" [n, d], ...}, with `dropout`, `head` and `set_head`.
         num_domains: K.
         width: d.
         num_labels: M.
@@ -35,7 +35,7 @@ class MultiTaskClassifier(tf_keras.Model):
     def call(self, features: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
         """The classifier's outputs, "logits" [n, M] float32 being those of each example's own domain."""
         outputs = dict(self.classifier(features, training=training))
-        states = self.classifier.dropout(tf.cast(outputs["pooled_output"], tf.float32), training=training)
+        states = self.classifier.dropout(outputs["text_embedding"], training=training)
         kernels, biases = tf.gather(self.kernels, features["domain"]), tf.gather(self.biases, features["domain"])
         return outputs | {"logits": tf.einsum("nd,ndm->nm", states, kernels) + biases}
 

@@ -1,15 +1,16 @@
-"""What the presets `paper` and `easytransfer` decide (METHODS.md 1)."""
+"""What the presets `paper`, `easytransfer` and `recommended` decide (METHODS.md 1; docs/results.md)."""
 
 from typing import Any
 
 from easymft.config.schema import ExperimentConfig
 
-# Path of a field -> its value under (paper, easytransfer). model.activation is absent from `paper`: there the weights'
-# own config decides.
+# Path of a field -> its value under paper and under easytransfer. model.activation is absent from `paper`: there the
+# weights' own config decides.
 _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "data.truncation_tie": ("first", "second"),
     "data.padding": ("longest", "max_length"),
     "model.activation": (None, "gelu_approximate"),
+    "model.pooling": ("pooled", "pooled"),
     "mft.typicality.embedding": ("token_mean", "pooled"),
     "mft.typicality.out_of_domain": ("mean_of_cosines", "cosine_to_mean"),
     "mft.typicality.decimals": (None, 5),
@@ -23,6 +24,8 @@ _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "train.clip_repeated_rows": ("summed", "separate"),
     "train.epoch_batches": ("per_epoch", "continuous"),
 }
+# Where `recommended` differs from `paper`.
+_RECOMMENDED: dict[str, Any] = {"model.pooling": "token_mean"}
 PRESET_FIELDS = tuple(_PRESET_VALUES)
 # Fields of mft.typicality that a preset may have set rather than the user.
 PRESET_TYPICALITY_FIELDS = {path.rsplit(".", 1)[1] for path in _PRESET_VALUES if path.startswith("mft.typicality.")}
@@ -31,14 +34,15 @@ PRESET_TYPICALITY_FIELDS = {path.rsplit(".", 1)[1] for path in _PRESET_VALUES if
 def resolve_presets(config: ExperimentConfig) -> ExperimentConfig:
     """Returns a copy of `config` in which every field left to the preset holds the preset's value."""
     resolved = config.model_copy(deep=True)
-    column = ("paper", "easytransfer").index(resolved.mft.preset)
+    column = int(resolved.mft.preset == "easytransfer")
+    recommended = _RECOMMENDED if resolved.mft.preset == "recommended" else {}
     for path, values in _PRESET_VALUES.items():
         section: Any = resolved
         *parents, name = path.split(".")
         for parent in parents:
             section = getattr(section, parent)
         if getattr(section, name) is None:
-            setattr(section, name, values[column])
+            setattr(section, name, recommended.get(path, values[column]))
     if resolved.data.group_by_length is None:
         resolved.data.group_by_length = resolved.data.padding == "longest"
     return resolved

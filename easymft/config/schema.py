@@ -39,6 +39,9 @@ class SubsetConfig(Section):
         None, description="Train on this share of each domain and class, rounded up; a larger one holds a smaller."
     )
     examples_per_class: PositiveInt | None = Field(None, description="Train on so many of each domain and class.")
+    dev_examples_per_class: PositiveInt | None = Field(
+        None, description="Choose the best checkpoint by so many of each domain and class. null: by all dev rows."
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(42, description="Which they are.")
     exclude_domains: list[str] = Field(
         [], description="Train without these domains, and choose the best checkpoint without them."
@@ -127,7 +130,12 @@ class ModelConfig(Section):
         "rule.",
     )
     attention_dropout: Fraction | None = Field(None, description="On attention probabilities. null: likewise.")
-    head_dropout: Fraction = Field(0.1, description="On the pooled [CLS] before the classifier head.")
+    pooling: Literal["pooled", "token_mean"] | None = Field(
+        None,
+        description="What the classifier reads: the pooled [CLS], or the mean of the last layer's real tokens, which "
+        "needs fewer examples where the weights were made for that. Preset; paper: pooled, recommended: token_mean.",
+    )
+    head_dropout: Fraction = Field(0.1, description="On what the classifier head reads.")
     head: Literal["auto", "fresh", "transfer"] = Field(
         "auto",
         description="A new classifier head, or the weights' own. auto: their own if it is of the same classes, else a "
@@ -161,7 +169,9 @@ class TypicalityConfig(Section):
 class MFTConfig(Section):
     """Meta fine-tuning: typicality weights and domain corruption (METHODS.md 1)."""
 
-    preset: Literal["paper", "easytransfer"] = Field("paper", description="Decides every field that is null.")
+    preset: Literal["paper", "easytransfer", "recommended"] = Field(
+        "paper", description="Decides every field that is null."
+    )
     typicality: TypicalityConfig = TypicalityConfig()
     weighting: Literal["typicality", "none"] = Field("typicality", description="none: t = 1 (ablation DC).")
     domain_loss_weight: Annotated[float, Field(ge=0.0)] = Field(

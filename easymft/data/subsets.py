@@ -12,7 +12,9 @@ from easymft.data.token_dataset import TokenDataset
 from easymft.errors import DataError
 
 
-def select_rows(tokens: TokenDataset, labels: LabelMap, domains: LabelMap, subset: SubsetConfig) -> np.ndarray:
+def select_rows(
+    tokens: TokenDataset, labels: LabelMap, domains: LabelMap, subset: SubsetConfig, *, dev: bool = False
+) -> np.ndarray:
     """Chooses examples of each (domain, class) cell, in the files' order.
 
     Each cell has one random order, a function of `subset.seed` and the names of its domain and class, of which the
@@ -23,22 +25,25 @@ def select_rows(tokens: TokenDataset, labels: LabelMap, domains: LabelMap, subse
         labels: The classes of their label ids.
         domains: The domains of their domain ids.
         subset: Says how many: a share of a cell, rounded up, or a number.
+        dev: Whether these are dev rows, of which it says a number at most.
 
     Returns:
         [m] int64, sorted; all N where the subset is not configured.
 
     Raises:
-        DataError: A cell holds fewer examples than `subset.examples_per_class`.
+        DataError: A cell holds fewer examples than that.
     """
-    if subset.share is None and subset.examples_per_class is None:
+    name = "dev_examples_per_class" if dev else "examples_per_class"
+    share, number = None if dev else subset.share, getattr(subset, name)
+    if share is None and number is None:
         return np.arange(tokens.num_examples)
     chosen = [np.arange(0)]
     for (domain_id, domain), (label_id, label) in itertools.product(enumerate(domains), enumerate(labels)):
         rows = np.flatnonzero((tokens.domain_ids == domain_id) & (tokens.label_ids == label_id))
-        count = subset.examples_per_class or math.ceil(round(subset.share * len(rows), 6))
+        count = number or math.ceil(round(share * len(rows), 6))
         if 0 < len(rows) < count:
             raise DataError(
-                f"data.subset.examples_per_class: expected at most {len(rows)}, the rows of class {label!r} in domain "
+                f"data.subset.{name}: expected at most {len(rows)}, the rows of class {label!r} in domain "
                 f"{domain!r}, got {count}"
             )
         cell = [subset.seed, zlib.crc32(domain.encode()), zlib.crc32(label.encode())]

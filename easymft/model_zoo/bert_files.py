@@ -3,11 +3,11 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError
-from easymft.modeling.encoder_config import EncoderConfig
+from easymft.modeling.encoder_config import EncoderConfig, Pooling
 
 CONFIG_FILE = "config.json"
 GOOGLE_CONFIG_FILE = "bert_config.json"
@@ -16,6 +16,7 @@ TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"
 
+_POOLING_KEY = "easymft_pooling"
 _SPECIAL_TOKENS = {
     "unk_token": "[UNK]",
     "sep_token": "[SEP]",
@@ -78,7 +79,27 @@ def read_vocabulary(folder: Path | None, vocabulary_file: str | None, lower_case
     return vocabulary
 
 
-def write_config(folder: Path, config: EncoderConfig, labels: list[str] | None, *, classifier: bool) -> None:
+def read_pooling(folder: Path) -> Pooling:
+    """What the classifier head of a model reads; of all but EasyMFT's own models, the pooled [CLS].
+
+    Raises:
+        CheckpointError: config.json names something else.
+    """
+    file = folder / CONFIG_FILE
+    pooling = read_json(file).get(_POOLING_KEY, "pooled") if file.is_file() else "pooled"
+    if pooling not in get_args(Pooling):
+        raise CheckpointError(f"{file}: {_POOLING_KEY} is {pooling!r}; expected one of {', '.join(get_args(Pooling))}")
+    return pooling
+
+
+def write_config(
+    folder: Path,
+    config: EncoderConfig,
+    labels: list[str] | None,
+    *,
+    classifier: bool,
+    pooling: Pooling = "pooled",
+) -> None:
     """Writes a Hugging Face `config.json`.
 
     Args:
@@ -86,11 +107,16 @@ def write_config(folder: Path, config: EncoderConfig, labels: list[str] | None, 
         config: The encoder's config.
         labels: The classes in order, kept as id2label and label2id.
         classifier: Whether the weights hold a classifier head.
+        pooling: What it reads. Hugging Face's BERT classifier knows nothing but the pooled [CLS], so that with any
+            other the model is an encoder to it.
     """
+    known = classifier and pooling == "pooled"
     values: dict[str, Any] = {
-        "architectures": ["BertForSequenceClassification" if classifier else "BertModel"],
+        "architectures": ["BertForSequenceClassification" if known else "BertModel"],
         **config.to_huggingface(),
     }
+    if classifier and not known:
+        values[_POOLING_KEY] = pooling
     if labels is not None:
         values["id2label"] = {str(i): label for i, label in enumerate(labels)}
         values["label2id"] = {label: i for i, label in enumerate(labels)}

@@ -124,7 +124,7 @@ def _difference(outputs: list[dict[str, Any]], select: Any) -> np.ndarray:
 
 def _write(folder: Path, model: PretrainedModel, target_format: Format) -> None:
     """Writes a model's files of one format into an existing folder."""
-    write_config(folder, model.config, model.labels, classifier=model.head is not None)
+    write_config(folder, model.config, model.labels, classifier=model.head is not None, pooling=model.pooling)
     write_vocabulary(folder, model.vocabulary, model.config.max_position_embeddings)
     if model.extra:
         write_extra(folder, model.extra)

@@ -10,7 +10,7 @@ import numpy as np
 from easymft.config.schema import ModelConfig
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError, ConfigError
-from easymft.model_zoo.bert_files import read_config, read_vocabulary, write_config, write_vocabulary
+from easymft.model_zoo.bert_files import read_config, read_pooling, read_vocabulary, write_config, write_vocabulary
 from easymft.model_zoo.folders import replace_folder
 from easymft.model_zoo.huggingface import open_huggingface, read_extra, write_extra, write_huggingface
 from easymft.model_zoo.locate import Location, locate_weights
@@ -19,7 +19,7 @@ from easymft.model_zoo.tf1 import open_tf1
 from easymft.model_zoo.tf2 import open_tf2
 from easymft.model_zoo.weight_map import get_variable, weight_rows
 from easymft.modeling.encoder import build_encoder
-from easymft.modeling.encoder_config import EncoderConfig
+from easymft.modeling.encoder_config import EncoderConfig, Pooling
 
 _RANDOM_STANDARD_DEVIATION = 0.02
 # What a folder that save_pretrained replaces may hold.
@@ -39,6 +39,7 @@ class PretrainedModel:
         vocabulary: The WordPiece vocabulary; as long as the word embedding table.
         head: Kernel [d, M] and bias [M] of the checkpoint's classifier, float32; None without one.
         labels: The head's M classes in order, where the checkpoint names them.
+        pooling: What the head reads.
         ignored: Tensors of the checkpoint that are no part of encoder or head.
         source: What was loaded, for logs.
         extra: Tensors named `mft.*` that `save_pretrained` stored beside the model.
@@ -52,6 +53,7 @@ class PretrainedModel:
     ignored: list[str]
     source: str
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    pooling: Pooling = "pooled"
 
 
 def load_pretrained(
@@ -115,6 +117,7 @@ def _fill(pretrained: PretrainedModel, location: Location, store: TensorStore) -
         pretrained,
         head=head,
         labels=labels if head is not None else None,
+        pooling=read_pooling(location.folder),
         ignored=ignored,
         source=location.source,
         extra=read_extra(location.folder),
@@ -129,11 +132,12 @@ def save_pretrained(
     vocabulary: Vocabulary,
     head: tuple[np.ndarray, np.ndarray] | None = None,
     labels: list[str] | None = None,
+    pooling: Pooling = "pooled",
     extra: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Writes a Hugging Face folder, whole or not at all; an earlier one at that place is replaced.
 
-    transformers' AutoModel and, with a head, AutoModelForSequenceClassification load it.
+    transformers' AutoModel loads it and, with a head on the pooled [CLS], AutoModelForSequenceClassification.
 
     Args:
         folder: The folder to write.
@@ -142,6 +146,7 @@ def save_pretrained(
         vocabulary: Its vocabulary.
         head: Kernel [d, M] and bias [M] of a classifier.
         labels: The M classes in order.
+        pooling: What the classifier reads.
         extra: Further tensors, named `mft.*`, for mft.safetensors.
 
     Raises:
@@ -149,7 +154,7 @@ def save_pretrained(
     """
     _check_parts(folder, config, vocabulary, head, labels)
     with replace_folder(folder, known_files=SAVED_FILES) as new:
-        write_config(new, config, labels, classifier=head is not None)
+        write_config(new, config, labels, classifier=head is not None, pooling=pooling)
         write_vocabulary(new, vocabulary, config.max_position_embeddings)
         write_huggingface(new, encoder, config.num_layers, head)
         if extra:

@@ -1,10 +1,12 @@
-"""A text classifier: encoder, dropout on the pooled [CLS], linear head."""
+"""A text classifier: encoder, dropout on the text's embedding, linear head."""
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from easymft.errors import CheckpointError
+from easymft.mft.domain_corruption import pool_layer
+from easymft.modeling.encoder_config import Pooling
 
 
 class TextClassifier(tf_keras.Model):
@@ -14,7 +16,9 @@ class TextClassifier(tf_keras.Model):
         encoder: Features -> {"pooled_output": [n, d], "sequence_output", "encoder_outputs"}.
         width: d.
         num_labels: M.
-        head_dropout: On the pooled output, in training.
+        pooling: The text's embedding, which the head reads: the pooled [CLS], or the mean of the last layer's real
+            tokens.
+        head_dropout: On it, in training.
         seed: Of the head's truncated normal (0.02) kernel.
     """
 
@@ -24,12 +28,13 @@ class TextClassifier(tf_keras.Model):
         *,
         width: int,
         num_labels: int,
+        pooling: Pooling = "pooled",
         head_dropout: float = 0.1,
         seed: int = 42,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.encoder = encoder
+        self.encoder, self.pooling = encoder, pooling
         self.dropout = tf_keras.layers.Dropout(head_dropout)
         self.dropout.build([None, width])  # makes its random generator, which a resumed run needs
         initializer = tf_keras.initializers.TruncatedNormal(stddev=0.02, seed=seed)
@@ -53,11 +58,23 @@ class TextClassifier(tf_keras.Model):
     def call(
         self, features: dict[str, tf.Tensor], training: bool | None = None, last_layer: bool = False
     ) -> dict[str, tf.Tensor]:
-        """Adds float32 "logits" [n, M] to the encoder's outputs; those of its last layer only with `last_layer`."""
+        """The encoder's outputs, "text_embedding" [n, d] and "logits" [n, M], both float32.
+
+        Args:
+            features: "input_word_ids", "input_mask", "input_type_ids", int32 [n, L].
+            training: Whether dropout is on.
+            last_layer: Whether the caller reads the outputs of the encoder's last layer, which may be missing else.
+        """
         inputs = {name: features[name] for name in ("input_word_ids", "input_mask", "input_type_ids")}
-        outputs = dict(self.encoder(inputs, training=training, last_layer=last_layer))
-        logits = self.head(self.dropout(outputs["pooled_output"], training=training))
-        return outputs | {"logits": tf.cast(logits, tf.float32)}
+        reads_tokens = self.pooling == "token_mean"
+        outputs = dict(self.encoder(inputs, training=training, last_layer=last_layer or reads_tokens))
+        if reads_tokens:
+            embedding = pool_layer(outputs["sequence_output"], inputs["input_mask"], "real_tokens")
+        else:
+            embedding = outputs["pooled_output"]
+        embedding = tf.cast(embedding, tf.float32)
+        logits = self.head(self.dropout(embedding, training=training))
+        return outputs | {"text_embedding": embedding, "logits": tf.cast(logits, tf.float32)}
 
     def counts(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What the loss of these features is divided by: a scalar, to be added over the parts of a batch."""

@@ -7,6 +7,8 @@ from easymft.errors import CheckpointError
 
 LAYER_NORM_EPSILON = 1e-12
 Activation = Literal["gelu", "gelu_approximate"]
+# What a classifier reads: the pooled [CLS] (dense + tanh), or the mean of the last layer's real tokens.
+Pooling = Literal["pooled", "token_mean"]
 
 # Names in a Hugging Face config.json -> ours. A Hugging Face "gelu" is the exact erf.
 _FROM_HUGGINGFACE_ACTIVATION: dict[str, Activation] = {

@@ -12,6 +12,8 @@ import warnings
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  registers the operations of the SavedModel
 from safetensors.numpy import load_file
 
 from easymft.training.callbacks import SaveState
@@ -291,6 +293,36 @@ def test_the_head_is_taken_over_where_it_fits(trained, tmp_path):
     other = trained.write_rows("other.tsv", rows)
     out, _ = finetune("other", f'data.train_files=["{other}"]', "data.dev_files=[]")
     assert "not taken over, as it is of other classes" in out
+
+
+def test_a_head_on_the_token_mean(trained, tmp_path):
+    """It stays on it through every mode, and is not taken for one on the pooled [CLS]."""
+
+    def run(mode, folder, *settings):
+        words = (f"output_folder={tmp_path}/{folder}", f"model.weights={trained.folder}/tiny", "train.domains=union")
+        return trained.succeed(mode, *words, *settings)
+
+    run("meta_tune", "mft", "mft.preset=recommended", "train.epochs=1")
+    weights = f"model.weights={tmp_path}/mft"
+    out = run("finetune", "tuned", weights, "mft.preset=recommended", "train.epochs=1")
+    assert ": taken over" in out
+    saved = json.loads((tmp_path / "tuned/best/config.json").read_text())
+    assert saved["easymft_pooling"] == "token_mean" and saved["architectures"] == ["BertModel"]
+    inputs = f'prediction.input_files=["{trained.folder}/test.tsv"]'
+    run("predict", "tuned", inputs, f"prediction.output_file={tmp_path}/predictions.jsonl")
+    run("export", "tuned", f"export.folder={tmp_path}/saved_model")
+    predictions = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    texts = [line.split("\t")[0] for line in (trained.folder / "test.tsv").read_text().splitlines()[1:]]
+    answer = tf.saved_model.load(str(tmp_path / "saved_model/1")).signatures["serving_default"](tf.constant(texts))
+    expected = [[row["probability_neg"], row["probability_pos"]] for row in predictions]
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=2e-5)
+
+    out = run("finetune", "other", weights, "train.max_steps=1", "data.test_files=[]")
+    assert "not taken over, as it reads token_mean, this run's pooled" in out
+    preset = ("mft.preset=recommended", "model.pooling=pooled")
+    message = trained.fail("finetune", f"output_folder={tmp_path}/never", weights, *preset, "model.head=transfer")
+    assert message.endswith("reads token_mean, received pooled")
+    assert not (tmp_path / "never").exists()
 
 
 def test_convert_keeps_dropout(project):

@@ -101,7 +101,7 @@ def test_later_override_wins_and_makes_sections(write):
         ),
         ('data.labels=["a", 3]', "--set: data.labels[1]: expected a text, got 3"),
         ('train.domains=["a", 3]', "--set: train.domains[1]: expected a text, got 3"),
-        ("mft.preset=papr", '--set: mft.preset: expected one of "paper", "easytransfer", got "papr"'),
+        ("mft.preset=papr", '--set: mft.preset: expected one of "paper", "easytransfer", "recommended", got "papr"'),
         ("train=3", "--set: train: expected an object {...}, got 3"),
     ],
 )

@@ -71,3 +71,11 @@ def test_too_few_rows_of_a_cell():
     tokens.domain_ids[:], tokens.label_ids[:] = 1, 0
     with pytest.raises(DataError, match="expected at most 30, the rows of class 'neg' in domain 'dvd', got 31"):
         select_rows(tokens, LABELS, DOMAINS, SubsetConfig(examples_per_class=31))
+
+
+def test_dev_rows_have_a_number_of_their_own():
+    tokens, subset = make_tokens(), SubsetConfig(share=0.5, dev_examples_per_class=4)
+    assert set(cells(tokens, select_rows(tokens, LABELS, DOMAINS, subset, dev=True)).values()) == {4}
+    assert len(select_rows(tokens, LABELS, DOMAINS, SubsetConfig(share=0.5), dev=True)) == 300
+    with pytest.raises(DataError, match="data.subset.dev_examples_per_class: expected at most"):
+        select_rows(tokens, LABELS, DOMAINS, SubsetConfig(dev_examples_per_class=200), dev=True)
