@@ -64,6 +64,25 @@ class TypicalityEmbedder(tf_keras.Model):
         return {"embedding": pool_layer(states, features["input_mask"], "real_tokens")}
 
 
+class LayerEmbedder(tf_keras.Model):
+    """h_l(x) of every layer: features -> {"embedding": [n, layers * d] float32}, means over the real tokens.
+
+    Args:
+        encoder: Of any model.
+    """
+
+    def __init__(self, encoder: tf_keras.layers.Layer, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+
+    def call(self, features: dict[str, tf.Tensor], training: bool | None = None) -> dict[str, tf.Tensor]:
+        """Embeds a batch, without dropout."""
+        inputs = {name: features[name] for name in ("input_word_ids", "input_mask", "input_type_ids")}
+        layers = self.encoder(inputs, training=False)["encoder_outputs"]
+        means = [pool_layer(tf.cast(layer, tf.float32), features["input_mask"], "real_tokens") for layer in layers]
+        return {"embedding": tf.concat(means, 1)}
+
+
 def weights_fingerprint(encoder: tf_keras.layers.Layer) -> str:
     """The sha256 of an encoder's weights, to tell whether scores made with it are still its own."""
     digest = hashlib.sha256()
@@ -73,7 +92,7 @@ def weights_fingerprint(encoder: tf_keras.layers.Layer) -> str:
 
 
 def embed_dataset(
-    embedder: TypicalityEmbedder,
+    embedder: TypicalityEmbedder | LayerEmbedder,
     tokens: TokenDataset,
     file: Path,
     *,

@@ -112,6 +112,7 @@ class Trainer:
         except KeyboardInterrupt:
             save_state()
             raise
+        self._save("last")
         self._record["seconds"] = time.perf_counter() - started
         self._record["steps"] = self._step()
         return self._record
@@ -142,7 +143,6 @@ class Trainer:
         metrics = self._evaluate() if self._evaluate else {}
         if self._summaries and metrics:
             self._summaries.write_metrics(step, metrics)
-        self._save("last")
         if not metrics or self._is_better(metrics[self._train.monitor]):
             self._save("best")
             if metrics:

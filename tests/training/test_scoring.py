@@ -10,7 +10,13 @@ import easymft.training.scoring as scoring
 from easymft.config.schema import TypicalityConfig
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError
-from easymft.training.scoring import TypicalityEmbedder, embed_dataset, score_embeddings, weights_fingerprint
+from easymft.training.scoring import (
+    LayerEmbedder,
+    TypicalityEmbedder,
+    embed_dataset,
+    score_embeddings,
+    weights_fingerprint,
+)
 
 ROWS = 11
 
@@ -57,6 +63,16 @@ def test_embeddings(make_classifier, tokens, tmp_path, embedding, batch_size, pa
         np.testing.assert_allclose(found[row], expected, atol=2e-6)
     assert [path.name for path in file.parent.iterdir()] == ["embeddings.npy"]
     np.testing.assert_array_equal(np.load(file), found)
+
+
+def test_embeddings_of_every_layer(make_classifier, tokens, tmp_path):
+    encoder = make_classifier(num_layers=3).encoder
+    found = embed(LayerEmbedder(encoder), tokens, tmp_path / "states.npy").reshape(ROWS, 3, 16)
+    for row in range(ROWS):
+        alone = tokens.features(np.array([row]), int(tokens.lengths[row]))
+        layers = encoder({name: alone[name] for name in ("input_word_ids", "input_mask", "input_type_ids")})
+        expected = [layer[0].numpy().mean(axis=0) for layer in layers["encoder_outputs"]]
+        np.testing.assert_allclose(found[row], expected, atol=2e-6)
 
 
 def test_embeddings_do_not_depend_on_the_devices(make_classifier, tokens, tmp_path, two_replicas):
