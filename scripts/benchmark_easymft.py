@@ -108,6 +108,7 @@ def train(app: Application, rows: int, steps: int, ablations: list[str], report:
     with app.strategy.scope():
         trainable = build_trainable(network, app.config.train)
         trainable.compile(optimizer=optimizer)
+        optimizer.build(network.trainable_variables)  # as meta_tune does, else the step is traced twice
     batches = plan.batches(0, min(steps + WARM_STEPS, plan.epoch_ends[0]))
     scores = np.full(tokens.num_examples, 0.3, np.float32)
     clock = StepClock(report, batches)

@@ -30,7 +30,7 @@ class BatchInference:
 
             return strategy.run(on_replica, args=(features,))
 
-        self._forward = tf.function(forward)
+        self._forward = tf.function(forward, autograph=False)  # which takes time, and nothing needs it
         self._names = tuple(outputs)
 
     def __call__(self, dataset: tf.data.Dataset) -> Iterator[Batch]:

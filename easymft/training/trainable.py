@@ -65,6 +65,8 @@ class Trainable(tf_keras.Model):
         """The network's outputs."""
         return self.network(features, training=training)
 
+    # Converting Python is a large part of the time to the first step, and no control flow here hangs on a tensor.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One update.
 
