@@ -107,7 +107,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
     "experiment": _ModeText(
         "output_folder, data.train_files, dev_files and test_files, columns.label and .domain, model.weights",
         "data, model, mft, train, experiment, runtime",
-        "experiment.methods, seeds, learning_rates, setting, shares, examples_per_class, joint_epochs, finetune_epochs",
+        "experiment.methods, variants, seeds, learning_rates, setting, shares, examples_per_class, joint_epochs",
         "output_folder: cells/ (a file for each result), failures/, logs/, summary/ (tables, pictures, index.html)",
         "easymft --mode experiment --config my.json --set 'experiment.methods=[\"two_stage\", \"mft_full\"]'",
     ),
