@@ -12,6 +12,7 @@ from easymft.data.label_map import LabelMap
 from easymft.data.labels import load_maps, save_maps
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
+from easymft.model_zoo.averaging import average_weights, write_interpolated
 from easymft.model_zoo.pretrained import PretrainedModel
 from easymft.training.resume import remove_state
 
@@ -49,6 +50,7 @@ def run(app: Application) -> None:
         _finetune_part(app, fitting, domain, part, dev_part)
     if app.dry_run:
         return
+    _average(app, parts)
     app.folder.finish(models=parts)
     evaluate_trained(app)
 
@@ -122,6 +124,26 @@ def _check_rows(parts: list[str], tokens: TokenDataset, dev_tokens: TokenDataset
         for name, split in (("train_files", tokens), ("dev_files", dev_tokens)):
             if split is not None and not len(_rows(split, domain, maps)):
                 raise DataError(f"data.{name}: no row of domain {domain!r}, expected at least one to fine-tune it")
+
+
+def _average(app: Application, parts: list[str]) -> None:
+    """Moves the parts' best weights towards their mean; goes on where it was interrupted.
+
+    What each was before is kept as `tuned/`, from which the averages are always made.
+    """
+    share = app.config.train.average_domains
+    if share == 0.0:
+        return
+    if len(parts) == 1:
+        print("train.average_domains: one model, so there is nothing to average", flush=True)
+        return
+    folders = [part_folder(app.folder.path, part) for part in parts]
+    for folder in folders:
+        if not (folder / "tuned").is_dir():
+            (folder / "best").rename(folder / "tuned")
+    mean = average_weights([folder / "tuned" for folder in folders])
+    for folder in folders:
+        write_interpolated(folder / "best", folder / "tuned", mean, share)
 
 
 def _finetune_part(

@@ -22,6 +22,7 @@ _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "train.schedule": ("linear", "easytransfer"),
     "train.optimizer": ("adamw", "adamw_easytransfer"),
     "train.clip_repeated_rows": ("summed", "separate"),
+    "train.average_domains": (0.0, 0.0),
     "train.epoch_batches": ("per_epoch", "continuous"),
 }
 # Where `recommended` differs from `paper`.

@@ -246,6 +246,11 @@ class TrainConfig(Section):
     monitor: Literal["accuracy", "macro_f1", "loss"] = Field(
         "accuracy", description="The dev metric of the best checkpoint."
     )
+    average_domains: Fraction | None = Field(
+        None,
+        description="finetune of several domains: how far each domain's best weights are moved in the end towards the "
+        "mean of all domains' best weights. 0: not; 1: one model for all. Preset; paper: 0.",
+    )
     early_stopping_patience: PositiveInt | None = Field(None, description="Epochs without a better dev metric.")
     checkpoint_every_steps: PositiveInt = Field(200, description="How often the state for resuming is written.")
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the operations of the SavedModel
 from safetensors.numpy import load_file
 
+from easymft.model_zoo.averaging import write_interpolated
 from easymft.training.callbacks import SaveState
 
 IS_KILLED = """
@@ -323,6 +324,50 @@ def test_a_head_on_the_token_mean(trained, tmp_path):
     message = trained.fail("finetune", f"output_folder={tmp_path}/never", weights, *preset, "model.head=transfer")
     assert message.endswith("reads token_mean, received pooled")
     assert not (tmp_path / "never").exists()
+
+
+def test_domains_are_averaged(trained, tmp_path, monkeypatch):
+    """The best weights move towards the mean, also where the run was interrupted on the way."""
+
+    def finetune(name, share):
+        words = (f"model.weights={trained.folder}/mft", "train.epochs=1", f"train.average_domains={share}")
+        return trained.run("finetune", *words, f"output_folder={tmp_path}/{name}").code
+
+    def weights(run, kind):
+        return [load_file(tmp_path / run / domain / kind / "model.safetensors") for domain in domains]
+
+    assert finetune("apart", 0.0) == finetune("half", 0.5) == 0
+    domains = sorted(folder.name for folder in (tmp_path / "apart").iterdir() if (folder / "best").is_dir())
+    assert len(domains) == 3 and not (tmp_path / "apart" / domains[0] / "tuned").exists()
+    apart, tuned, half = weights("apart", "best"), weights("half", "tuned"), weights("half", "best")
+    for name in apart[0]:
+        mean = np.mean([one[name] for one in apart], axis=0)
+        for before, kept, after in zip(apart, tuned, half, strict=True):
+            np.testing.assert_array_equal(kept[name], before[name])
+            np.testing.assert_allclose(after[name], 0.5 * before[name] + 0.5 * mean, atol=1e-6)
+    assert max(np.abs(half[0][name] - apart[0][name]).max() for name in apart[0]) > 1e-4
+    metrics = [json.loads((tmp_path / run / "metrics.json").read_text())["dev"] for run in ("apart", "half")]
+    assert metrics[0]["overall"]["loss"] != metrics[1]["overall"]["loss"]
+
+    def die(folder, *arguments):
+        if folder.parent.name == domains[1]:
+            raise KeyboardInterrupt
+        write_interpolated(folder, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app_zoo.stages.finetune.write_interpolated", die)
+        assert finetune("again", 0.5) != 0
+    assert not (tmp_path / "again" / domains[1] / "best").exists()
+    assert finetune("again", 0.5) == 0
+    for one, other in zip(weights("again", "best"), half, strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_one_model_is_not_averaged(trained, tmp_path):
+    words = ("train.domains=union", "train.max_steps=1", "train.average_domains=0.5", "data.test_files=[]")
+    out = trained.succeed("finetune", f"model.weights={trained.folder}/mft", *words, f"output_folder={tmp_path}/run")
+    assert "train.average_domains: one model, so there is nothing to average" in out
 
 
 def test_convert_keeps_dropout(project):
