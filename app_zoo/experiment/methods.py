@@ -16,6 +16,7 @@ class Method:
     Attributes:
         joint: Settings of the stage on all domains together; None: there is none.
         both: Settings of every stage, which a variant changes.
+        final: Settings of the fine-tuning, likewise.
         joint_epochs: Of the first stage, where it is not the experiment's number.
         finetune_epochs: Of the fine-tuning, likewise.
         finetunes: Whether each domain is fine-tuned afterwards (or from the base weights).
@@ -24,6 +25,7 @@ class Method:
 
     joint: dict[str, Any] | None = field(default_factory=dict)
     both: dict[str, Any] = field(default_factory=dict)
+    final: dict[str, Any] = field(default_factory=dict)
     joint_epochs: int | None = None
     finetune_epochs: int | None = None
     finetunes: bool = True
@@ -53,6 +55,7 @@ def methods_of(experiment: ComparisonConfig) -> dict[str, Method]:
         name: replace(
             METHODS[variant.method],
             both=_changes(variant.settings),
+            final=variant.finetune_settings,
             joint_epochs=variant.joint_epochs,
             finetune_epochs=variant.finetune_epochs,
         )

@@ -143,7 +143,7 @@ def _plan_job(
         joint = Stage("meta_tune", settings)
     if method.finetunes:
         settings = common | {"train.epochs": finetune_epochs if method.joint is not None else both}
-        settings |= method.both | amount.settings(seed) | {"train.domains": list(domains)}
+        settings |= method.both | method.final | amount.settings(seed) | {"train.domains": list(domains)}
         if joint is not None:
             settings["model.weights"] = joint.name  # in the experiment's folder of runs
         final = Stage("finetune", settings)

@@ -62,7 +62,8 @@ def _check_variants(config: ExperimentConfig) -> None:
         file.write_text(dump_config(config), encoding="utf-8")
         for name in config.experiment.variants:
             try:
-                make_application(file, methods_of(config.experiment)[name].both, "meta_tune")
+                method = methods_of(config.experiment)[name]
+                make_application(file, method.both | method.final, "meta_tune")
             except ConfigError as error:
                 lines = str(error).replace(f"{file}: ", "").replace("--set: ", "").splitlines()
                 raise ConfigError("\n".join(f"experiment.variants.{name}: {line}" for line in lines)) from error

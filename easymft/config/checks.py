@@ -258,7 +258,7 @@ def _check_experiment(config: ExperimentConfig) -> Iterator[Problem]:
         if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.]*", name):
             message = "expected a name of letters, digits, _ and ., as files will have it"
             yield Problem(("experiment", "variants", name), message)
-        for path in variant.settings:
+        for path in (*variant.settings, *variant.finetune_settings):
             if path in _DECIDED_BY_EXPERIMENT or path.startswith(("experiment", "data.subset")):
                 where = ("experiment", "variants", name, "settings")
                 yield Problem(where, f"expected settings that the experiment does not decide, got {path!r}")

@@ -317,6 +317,9 @@ class VariantConfig(Section):
     settings: dict[str, Any] = Field(
         {}, description='As --set has them, such as {"mft.domain_loss_weight": 1.0}; "mft.preset" decides all it can.'
     )
+    finetune_settings: dict[str, Any] = Field(
+        {}, description="Of the fine-tuning alone, so that the stage before it is shared with the method."
+    )
     joint_epochs: PositiveInt | None = Field(None, description="null: the experiment's.")
     finetune_epochs: PositiveInt | None = Field(None, description="null: the experiment's.")
 

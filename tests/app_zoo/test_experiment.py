@@ -67,10 +67,13 @@ def test_a_variant_is_a_method_with_settings_and_epochs_of_its_own():
         "strong": {"settings": {"mft.domain_loss_weight": 1.0}},
         "short": {"method": "two_stage", "joint_epochs": 1, "finetune_epochs": 4},
         "theirs": {"method": "mix", "settings": {"mft.preset": "easytransfer"}},
+        "averaged": {"finetune_settings": {"train.average_domains": 1.0}},
     }
     jobs = {job.method: job for job in plan(methods=["mft_full"], variants=variants, joint_epochs=2, finetune_epochs=3)}
     assert list(jobs) == ["mft_full", *variants]
-    full, strong, short, theirs = jobs.values()
+    full, strong, short, theirs, averaged = jobs.values()
+    assert averaged.joint == full.joint
+    assert averaged.final.settings == full.final.settings | {"train.average_domains": 1.0}
     changed = {"mft.domain_loss_weight": 1.0}
     assert strong.joint.settings == full.joint.settings | changed
     assert strong.final.settings == full.final.settings | changed | {"model.weights": strong.joint.name}
@@ -91,6 +94,8 @@ def test_a_variant_is_a_method_with_settings_and_epochs_of_its_own():
         ({"a b": {}}, "variants.a b: expected a name of letters, digits, _ and ."),
         ({"x": {"settings": {"mft.alfa": 0.5}}}, "experiment.variants.x: mft.alfa: unknown key"),
         ({"x": {"settings": {"mft.typicality.alpha": 2}}}, "experiment.variants.x: mft.typicality.alpha: expected"),
+        ({"x": {"finetune_settings": {"train.epochs": 9}}}, "does not decide, got 'train.epochs'"),
+        ({"x": {"finetune_settings": {"train.average_domains": 9}}}, "train.average_domains: expected"),
         ({"x": {"method": "mft"}}, "experiment.variants.x.method: expected one of"),
     ],
 )
