@@ -30,6 +30,7 @@ _FREE_SETTINGS = {
     # What decides on which cells there are, but not on what is in them.
     "experiment": (
         "methods",
+        "variants",
         "domains",
         "setting",
         "shares",

@@ -1,20 +1,25 @@
 """--mode experiment: train and measure every method on every domain, amount of data and seed, and sum it up."""
 
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from app_zoo.base import Application
 from app_zoo.experiment.harness import Harness
 from app_zoo.experiment.job import make_application
 from app_zoo.experiment.methods import methods_of
 from app_zoo.experiment.plan import Job, amounts_of, plan_jobs
+from app_zoo.run_folder import write_json
 from easymft.config.loading import dump_config
 from easymft.config.schema import ExperimentConfig
 from easymft.data.labels import save_maps
 from easymft.errors import ConfigError, EasyMFTError
 from easymft.evaluation.experiment_results import choose_learning_rates, read_cells
 from easymft.evaluation.experiment_summary import write_summary
+
+_VARIANTS = "variants.json"
 
 
 def run(app: Application) -> None:
@@ -38,7 +43,9 @@ def run(app: Application) -> None:
         count = len(candidates) + len(plan_jobs(config, domains, rest, dict.fromkeys(groups, [1.0])))
         print(f"{count} jobs, {len(candidates)} of them to choose learning rates", flush=True)
         return
+    variants = _variants_of(folder, config)
     app.folder.claim(config, "experiment", app.inputs)
+    write_json(folder / _VARIANTS, variants)
     save_maps(folder / "maps.json", maps.labels, maps.domains)
     harness = Harness(folder, experiment.keep_models)
     harness.run(candidates)
@@ -53,6 +60,24 @@ def run(app: Application) -> None:
             f"{len(harness.failed)} jobs failed, first {harness.failed[0]}; see {folder / 'failures'}, mend, "
             "and run the same command again"
         )
+
+
+def _variants_of(folder: Path, config: ExperimentConfig) -> dict[str, Any]:
+    """The settings of every variant that has cells in the folder, or will have.
+
+    Raises:
+        ConfigError: One of them has other settings there.
+    """
+    file = folder / _VARIANTS
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    ours = {name: variant.model_dump(mode="json") for name, variant in config.experiment.variants.items()}
+    for name, settings in ours.items():
+        if known.get(name, settings) != settings:
+            raise ConfigError(
+                f"experiment.variants.{name}: {folder} has results of that name with {json.dumps(known[name])}; choose "
+                "another name"
+            )
+    return known | ours
 
 
 def _check_variants(config: ExperimentConfig) -> None:

@@ -261,3 +261,24 @@ def test_dry_run_counts(project):
     set_small(project, methods=["mix", "single"])
     out = project.succeed("experiment", dry_run=True)
     assert "6 jobs, 4 of them to choose learning rates" in out and not (project.folder / "run").exists()
+
+
+def test_variants_may_be_added_but_not_changed(project, fake):
+    small = {"methods": ["two_stage"], "learning_rates": [1e-3]}
+    set_small(project, **small)
+    project.succeed("experiment")
+    strong = {"strong": {"settings": {"mft.domain_loss_weight": 1.0}}}
+    set_small(project, **small, variants=strong)
+    fake.done.clear()
+    project.succeed("experiment")
+    assert {method for method, *_ in fake.done} == {"strong"}
+    set_small(project, **small, variants={"strong": {"settings": {"mft.domain_loss_weight": 2.0}}})
+    before = project.snapshot("run")
+    assert 'experiment.variants.strong: @/run has results of that name with {"method": "mft_full", ' in project.fail(
+        "experiment"
+    )
+    assert project.snapshot("run") == before
+    set_small(project, **small, variants={"weak": {"settings": {"mft.domain_loss_weight": 0.01}}})
+    project.succeed("experiment")  # strong is remembered
+    set_small(project, **small, variants={"strong": {}})
+    assert "experiment.variants.strong" in project.fail("experiment")
