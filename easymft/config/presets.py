@@ -26,7 +26,7 @@ _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "train.epoch_batches": ("per_epoch", "continuous"),
 }
 # Where `recommended` differs from `paper`.
-_RECOMMENDED: dict[str, Any] = {"model.pooling": "token_mean"}
+_RECOMMENDED: dict[str, Any] = {"train.average_domains": 0.5}
 PRESET_FIELDS = tuple(_PRESET_VALUES)
 # Fields of mft.typicality that a preset may have set rather than the user.
 PRESET_TYPICALITY_FIELDS = {path.rsplit(".", 1)[1] for path in _PRESET_VALUES if path.startswith("mft.typicality.")}
