@@ -133,7 +133,7 @@ class ModelConfig(Section):
     pooling: Literal["pooled", "token_mean"] | None = Field(
         None,
         description="What the classifier reads: the pooled [CLS], or the mean of the last layer's real tokens, which "
-        "needs fewer examples where the weights were made for that. Preset; paper: pooled, recommended: token_mean.",
+        "needs fewer steps where the weights were made for that. Preset; all: pooled.",
     )
     head_dropout: Fraction = Field(0.1, description="On what the classifier head reads.")
     head: Literal["auto", "fresh", "transfer"] = Field(
@@ -249,7 +249,7 @@ class TrainConfig(Section):
     average_domains: Fraction | None = Field(
         None,
         description="finetune of several domains: how far each domain's best weights are moved in the end towards the "
-        "mean of all domains' best weights. 0: not; 1: one model for all. Preset; paper: 0.",
+        "mean of all domains' best weights. 0: not; 1: one model for all. Preset; paper: 0, recommended: 0.5.",
     )
     early_stopping_patience: PositiveInt | None = Field(None, description="Epochs without a better dev metric.")
     checkpoint_every_steps: PositiveInt = Field(200, description="How often the state for resuming is written.")

@@ -303,9 +303,9 @@ def test_a_head_on_the_token_mean(trained, tmp_path):
         words = (f"output_folder={tmp_path}/{folder}", f"model.weights={trained.folder}/tiny", "train.domains=union")
         return trained.succeed(mode, *words, *settings)
 
-    run("meta_tune", "mft", "mft.preset=recommended", "train.epochs=1")
+    run("meta_tune", "mft", "model.pooling=token_mean", "train.epochs=1")
     weights = f"model.weights={tmp_path}/mft"
-    out = run("finetune", "tuned", weights, "mft.preset=recommended", "train.epochs=1")
+    out = run("finetune", "tuned", weights, "model.pooling=token_mean", "train.epochs=1")
     assert ": taken over" in out
     saved = json.loads((tmp_path / "tuned/best/config.json").read_text())
     assert saved["easymft_pooling"] == "token_mean" and saved["architectures"] == ["BertModel"]
@@ -320,8 +320,7 @@ def test_a_head_on_the_token_mean(trained, tmp_path):
 
     out = run("finetune", "other", weights, "train.max_steps=1", "data.test_files=[]")
     assert "not taken over, as it reads token_mean, this run's pooled" in out
-    preset = ("mft.preset=recommended", "model.pooling=pooled")
-    message = trained.fail("finetune", f"output_folder={tmp_path}/never", weights, *preset, "model.head=transfer")
+    message = trained.fail("finetune", f"output_folder={tmp_path}/never", weights, "model.head=transfer")
     assert message.endswith("reads token_mean, received pooled")
     assert not (tmp_path / "never").exists()
 
