@@ -363,6 +363,17 @@ def test_domains_are_averaged(trained, tmp_path, monkeypatch):
             np.testing.assert_array_equal(one[name], other[name])
 
 
+def test_a_run_may_be_left_unmeasured(trained, tmp_path):
+    words = ("train.domains=union", "train.max_steps=1", f"output_folder={tmp_path}/run")
+    unmeasured = "evaluation.after_training=false"
+    for said in ("", "already finished"):
+        out = trained.succeed("finetune", f"model.weights={trained.folder}/mft", *words, unmeasured)
+        assert said in out
+        assert not (tmp_path / "run/metrics.json").exists() and (tmp_path / "run/best").is_dir()
+    trained.succeed("finetune", f"model.weights={trained.folder}/mft", *words)
+    assert (tmp_path / "run/metrics.json").exists()
+
+
 def test_one_model_is_not_averaged(trained, tmp_path):
     words = ("train.domains=union", "train.max_steps=1", "train.average_domains=0.5", "data.test_files=[]")
     out = trained.succeed("finetune", f"model.weights={trained.folder}/mft", *words, f"output_folder={tmp_path}/run")
