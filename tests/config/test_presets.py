@@ -5,7 +5,8 @@ from easymft.config.schema import ExperimentConfig, MFTConfig, TrainConfig
 
 
 def resolve(preset, **train):
-    return resolve_presets(ExperimentConfig(output_folder="x", mft=MFTConfig(preset=preset), train=TrainConfig(**train)))
+    sections = {"mft": MFTConfig(preset=preset), "train": TrainConfig(**train)}
+    return resolve_presets(ExperimentConfig(output_folder="x", **sections))
 
 
 def value(config, path):
