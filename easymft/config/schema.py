@@ -294,20 +294,9 @@ class ConvertConfig(Section):
     folder: str | None = Field(None, description="null: <output_folder>/converted.")
 
 
-MethodName = Literal[
-    "single",
-    "mix",
-    "mtl",
-    "adversarial",
-    "two_stage",
-    "mft_dc",
-    "mft_tw",
-    "mft_full",
-    "mft_full_centered",
-    "mft_full_whitened",
-    "mft_full_mean_1",
-    "random_typicality",
-]
+BaselineName = Literal["single", "mix", "mtl", "adversarial", "two_stage", "random_typicality"]
+MFTName = Literal["mft_dc", "mft_tw", "mft_full", "mft_full_centered", "mft_full_whitened", "mft_full_mean_1"]
+MethodName = Literal[BaselineName, MFTName]
 
 
 class VariantConfig(Section):
