@@ -12,9 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from easymft.errors import DataError
-
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = "osD^vP"
+from easymft.evaluation.palette import COLORS, MARKERS
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,8 @@ def draw_probes(scores: Mapping[str, Sequence[ProbeScore]], chance: float) -> Fi
     axes = figure.add_subplot()
     for number, (name, layers) in enumerate(scores.items()):
         means, deviations = (100 * np.array([getattr(one, part) for one in layers]) for part in ("mean", "deviation"))
-        color = _COLORS[number % len(_COLORS)]
-        axes.plot(means, color=color, marker=_MARKERS[number % len(_MARKERS)], label=name, linewidth=2)
+        color = COLORS[number % len(COLORS)]
+        axes.plot(means, color=color, marker=MARKERS[number % len(MARKERS)], label=name, linewidth=2)
         axes.fill_between(range(len(means)), means - deviations, means + deviations, color=color, alpha=0.15, lw=0)
     axes.axhline(100 * chance, color="#555555", linestyle="--", linewidth=1)
     axes.annotate("largest domain", (0, 100 * chance), xytext=(0, 4), textcoords="offset points", color="#555555")

@@ -1,40 +1,22 @@
 """The cells of an experiment that failed, as files."""
 
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from easymft.evaluation.experiment_results import STRICT, Name, Rate, Setting, read_records, write_record
+from easymft.evaluation.experiment_results import STRICT, Cell, Name, read_records, write_record
 
 
 @dataclass(frozen=True, config=STRICT)
-class CellFailure:
-    """A cell that ended in an error; the keys are those of `CellResult`.
+class CellFailure(Cell):
+    """A cell that ended in an error.
 
     Attributes:
-        method: Its name.
-        setting: Which reading of the few-shot table, or "full".
-        amount: Labelled data to fine-tune on.
-        domain: The domain that was to be tested.
-        seed: Of initialisation, order and dropout.
-        learning_rate: At its peak.
         error: What went wrong.
     """
 
-    method: Name
-    setting: Setting
-    amount: Name
-    domain: Name
-    seed: Annotated[int, Field(ge=0)]
-    learning_rate: Rate
     error: Name
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """The key of the cell that is missing."""
-        return self.method, self.setting, self.amount, self.domain, self.seed, self.learning_rate
 
 
 _FAILURE = TypeAdapter(CellFailure)

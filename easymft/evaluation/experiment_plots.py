@@ -11,10 +11,8 @@ from matplotlib.figure import Figure
 from easymft.evaluation.experiment_layout import shown_score
 from easymft.evaluation.experiment_tables import BASELINES, Comparison, MethodRow, ResultTable, amount_order
 from easymft.evaluation.experiment_words import SETTING_TITLES, is_beyond_noise, shown_p, shown_points, table_title
+from easymft.evaluation.palette import COLORS, MARKERS
 
-# Readable for the colour-blind (Okabe and Ito 2008); after the last, again with other markers and lines.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#555555")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">", "h", "*")
 _LINES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
 _MOST_IN_BANDS = 6
 _INK, _FAINT, _GRID = "#2B2F33", "#6B7280", "#E3E6EA"
@@ -54,9 +52,9 @@ def method_styles(tables: Sequence[ResultTable]) -> dict[str, MethodStyle]:
     names = list(dict.fromkeys(row.method for table in tables for row in table.rows))
     return {
         name: MethodStyle(
-            _COLORS[index % len(_COLORS)],
-            _MARKERS[index % len(_MARKERS)],
-            _LINES[index // len(_COLORS) % len(_LINES)],
+            COLORS[index % len(COLORS)],
+            MARKERS[index % len(MARKERS)],
+            _LINES[index // len(COLORS) % len(_LINES)],
         )
         for index, name in enumerate(names)
     }

@@ -65,7 +65,7 @@ class ItemScores(Scores):
 
 
 @dataclass(frozen=True, config=STRICT)
-class CellResult:
+class Cell:
     """One method, with one setting, amount of data, learning rate and seed, on one domain.
 
     Attributes:
@@ -76,9 +76,6 @@ class CellResult:
         domain: The domain that is tested.
         seed: Of initialisation, order and dropout.
         learning_rate: At its peak.
-        dev: By which learning rates are chosen.
-        test: What is reported.
-        seconds: What the cell took.
     """
 
     method: Name
@@ -87,9 +84,6 @@ class CellResult:
     domain: Name
     seed: Annotated[int, Field(ge=0)]
     learning_rate: Rate
-    dev: Scores
-    test: ItemScores
-    seconds: _Loss
 
     @property
     def group(self) -> Group:
@@ -100,6 +94,21 @@ class CellResult:
     def key(self) -> tuple[Any, ...]:
         """What no two cells share."""
         return *self.group, self.domain, self.seed, self.learning_rate
+
+
+@dataclass(frozen=True, config=STRICT)
+class CellResult(Cell):
+    """What was measured of a cell.
+
+    Attributes:
+        dev: By which learning rates are chosen.
+        test: What is reported.
+        seconds: What the cell took.
+    """
+
+    dev: Scores
+    test: ItemScores
+    seconds: _Loss
 
 
 _CELL = TypeAdapter(CellResult)

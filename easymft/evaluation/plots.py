@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from easymft.evaluation.palette import COLORS
 from easymft.files import replacing
 
-# Readable for the colour-blind, in this order (Okabe and Ito 2008).
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#555555")
 _INK, _GRID = "#333333", "#DDDDDD"
 _MOST_CELLS_WITH_NUMBERS = 20
 
@@ -98,7 +97,7 @@ def _plain(name: str) -> str:
 
 def _draw_panel(axes: Axes, counts: np.ndarray, edges: np.ndarray, mean: float | None, title: str) -> None:
     for index, values in enumerate(counts):
-        color = _COLORS[index % len(_COLORS)]
+        color = COLORS[index % len(COLORS)]
         axes.stairs(values, edges, fill=True, color=color, alpha=0.22)
         axes.stairs(values, edges, color=color, linewidth=1.6, label=str(index))
     # Drawn also for an empty domain (outside the axes' range it is not seen), so that the legend is whole.
