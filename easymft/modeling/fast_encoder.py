@@ -7,7 +7,7 @@ import tensorflow as tf
 from official.nlp.modeling.networks import BertEncoderV2
 
 from easymft.modeling.encoder_config import LAYER_NORM_EPSILON
-from easymft.modeling.fast_ops import Dropout, add_and_normalize, attend, gelu, linear
+from easymft.modeling.fast_ops import GELU_SCALE, Dropout, add_and_normalize, attend, gelu, gelu_to_train, linear
 from easymft.modeling.packing import TokenPacking
 
 
@@ -91,9 +91,11 @@ class FastBertEncoder(BertEncoderV2):
         total = tf.gather(self._embedding_layer.embeddings, packing.pack(inputs["input_word_ids"]))
         total += tf.matmul(tf.one_hot(packing.positions, length), positions)
         total += tf.matmul(tf.one_hot(packing.pack(inputs["input_type_ids"]), types.shape[0]), types)
-        states = self._normalize(self._embedding_norm_layer, None, total)
+        norm, scale = self._embedding_norm_layer, _scale(dropout)
+        gamma, beta = _times(norm.gamma, scale), _times(norm.beta, scale)
+        states = add_and_normalize(None, total, gamma, beta, LAYER_NORM_EPSILON)
         mask = None if dropout is None else dropout.mask(tf.shape(states), tf.float32)
-        return states if mask is None else states * (mask * dropout.scale)
+        return states if mask is None else states * mask
 
     def _run_layer(
         self,
@@ -109,12 +111,19 @@ class FastBertEncoder(BertEncoderV2):
         width = states.shape[-1]
         attended = self._attend(layer._attention_layer, states, mask, packing, attention_dropout, first_only)
         states = packing.first_tokens(states) if first_only else states
-        attended = linear(attended, tf.reshape(output.kernel, [width, width]), output.bias, self._products)
+        scale = _scale(hidden_dropout)  # on the weights rather than on every token
+        kernel = _times(tf.reshape(output.kernel, [width, width]), _scale(attention_dropout) * scale)
+        attended = linear(attended, kernel, _times(output.bias, scale), self._products)
         states = self._normalize(layer._attention_layer_norm, states, attended, hidden_dropout)
         inner, outer = layer._intermediate_dense, layer._output_dense
-        inner = linear(states, inner.kernel, inner.bias, self._products)
-        inner = gelu(inner, self._approximate_gelu, fused=self._on_cpu and hidden_dropout is None)
-        outer = linear(inner, outer.kernel, outer.bias, self._products)
+        training = hidden_dropout is not None
+        part = GELU_SCALE if training and not self._approximate_gelu else 1.0
+        inner = linear(states, _times(inner.kernel, part), _times(inner.bias, part), self._products)
+        if part == 1.0:
+            inner = gelu(inner, self._approximate_gelu, fused=self._on_cpu and not training)
+        else:
+            inner = gelu_to_train(inner)
+        outer = linear(inner, _times(outer.kernel, part * scale), _times(outer.bias, scale), self._products)
         return self._normalize(layer._output_layer_norm, states, outer, hidden_dropout)
 
     def _attend(
@@ -148,3 +157,11 @@ class FastBertEncoder(BertEncoderV2):
         self, norm: Any, residual: tf.Tensor | None, inputs: tf.Tensor, dropout: Dropout | None = None
     ) -> tf.Tensor:
         return add_and_normalize(residual, inputs, norm.gamma, norm.beta, LAYER_NORM_EPSILON, dropout)
+
+
+def _scale(dropout: Dropout | None) -> float:
+    return 1.0 if dropout is None else dropout.scale
+
+
+def _times(weights: tf.Tensor | tf.Variable, factor: float) -> tf.Tensor | tf.Variable:
+    return weights if factor == 1.0 else weights * factor

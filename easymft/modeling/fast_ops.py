@@ -2,7 +2,8 @@
 
 Products take `dtype` (float32, bfloat16 or float16) in and out; sums over a row, the residual stream and all gradients
 of variables are float32. Between matrix products the arithmetic is bound by memory, so that what counts is how often a
-tensor is read: dropout masks are single random bytes, gradients of softmax and GELU reuse what the forward pass left.
+tensor is read: dropout masks are single random bytes, gradients of softmax and GELU reuse what the forward pass left,
+and constant factors are left to the next kernel.
 """
 
 import functools
@@ -33,8 +34,11 @@ class Dropout:
     """Draws masks from random bytes.
 
     Args:
-        rate: Share of the values to drop, in [0, 1); rounded to 1/256, and what is kept is scaled by what that is.
+        rate: Share of the values to drop, in [0, 1); rounded to 1/256.
         seed: [2] int32, of one step.
+
+    Attributes:
+        scale: What is kept must be multiplied by it, here or in the next linear layer's kernel.
     """
 
     def __init__(self, rate: float, seed: tf.Tensor):
@@ -66,11 +70,18 @@ def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, dtype: tf.DTyp
             upstream = tf.cast(upstream, dtype)
             to_inputs = tf.cast(tf.matmul(upstream, kernel, transpose_b=True), inputs_dtype)
             to_kernel = tf.cast(tf.matmul(inputs, upstream, transpose_a=True), tf.float32)
-            return to_inputs, to_kernel, tf.reduce_sum(tf.cast(upstream, tf.float32), 0)
+            return to_inputs, to_kernel, _sum_of_rows(upstream)
 
         return tf.nn.bias_add(tf.matmul(inputs, kernel), tf.cast(bias, dtype)), gradient
 
     return product(inputs, tf.convert_to_tensor(kernel), tf.convert_to_tensor(bias))
+
+
+def _sum_of_rows(inputs: tf.Tensor) -> tf.Tensor:
+    """[T, d] -> [d] float32."""
+    if inputs.dtype == tf.bfloat16:  # as a product it is summed in float32 without a copy in float32
+        return tf.cast(tf.matmul(tf.ones([1, tf.shape(inputs)[0]], tf.bfloat16), inputs)[0], tf.float32)
+    return tf.reduce_sum(tf.cast(inputs, tf.float32), 0)
 
 
 def gelu(inputs: tf.Tensor, approximate: bool, fused: bool = False) -> tf.Tensor:
@@ -98,6 +109,26 @@ def gelu(inputs: tf.Tensor, approximate: bool, fused: bool = False) -> tf.Tensor
     return activation(inputs)
 
 
+GELU_SCALE = math.sqrt(0.5)
+
+
+def gelu_to_train(inputs: tf.Tensor) -> tf.Tensor:
+    """GELU(inputs / GELU_SCALE) / GELU_SCALE by the error function, in the type of `inputs`.
+
+    The layers before and after have the factors, so that these cost nothing. The slope is computed with the function,
+    from the same error function, and kept in the inputs' place.
+    """
+
+    @tf.custom_gradient
+    def activation(inputs: tf.Tensor) -> tuple[tf.Tensor, object]:
+        x = tf.cast(inputs, tf.float32)
+        twice = 1.0 + tf.math.erf(x)  # the normal distribution up to x / GELU_SCALE
+        slope = tf.cast(twice + x * tf.exp(math.log(2.0 / math.sqrt(math.pi)) - x * x), inputs.dtype)
+        return tf.cast(x * twice, inputs.dtype), lambda upstream: upstream * slope
+
+    return activation(inputs)
+
+
 def _gelu_slope(inputs: tf.Tensor, approximate: bool) -> tf.Tensor:
     x = tf.cast(inputs, tf.float32)
     square = x * x
@@ -119,7 +150,7 @@ def add_and_normalize(
     epsilon: float,
     dropout: Dropout | None = None,
 ) -> tf.Tensor:
-    """Layer normalisation of residual + dropout(inputs), in float32.
+    """Layer normalisation of residual + dropout(inputs), in float32; inputs must bring the dropout's scale.
 
     Args:
         residual: [T, d] float32; None for 0.
@@ -129,10 +160,7 @@ def add_and_normalize(
         epsilon: Added to the variance.
         dropout: None for none.
     """
-    mask = None if dropout is None else dropout.mask(tf.shape(inputs), tf.float32)
-    if mask is not None:
-        mask = mask * dropout.scale
-
+    mask = None if dropout is None else dropout.mask(tf.shape(inputs), inputs.dtype)
     @tf.custom_gradient
     def normalize(total: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, object]:
         centered = total - tf.reduce_mean(total, -1, keepdims=True)
@@ -148,8 +176,7 @@ def add_and_normalize(
 
         return normal * gamma + beta, gradient
 
-    inputs = tf.cast(inputs, tf.float32)
-    inputs = inputs if mask is None else inputs * mask
+    inputs = tf.cast(inputs if mask is None else inputs * mask, tf.float32)
     total = inputs if residual is None else residual + inputs
     if _local_kernels.get() and normalizes_in_one():
         return normalize_in_one(total, gamma, beta, epsilon)
@@ -203,25 +230,23 @@ def attend(
         dropout: On the attention probabilities; None for none.
 
     Returns:
-        [b, heads, L, width].
+        [b, heads, L, width], not multiplied by the dropout's scale.
     """
     dtype = queries.dtype
     least = -3e4 if dtype == tf.float16 else -1e9
     unseen = (1.0 - tf.cast(mask, dtype))[:, None, None, :] * tf.constant(least, dtype)
     shape = tf.stack([*tf.unstack(tf.shape(queries))[:3], tf.shape(keys)[2]])
     kept = None if dropout is None else dropout.mask(shape, dtype)
-    scale = tf.constant(1.0 if kept is None else dropout.scale, dtype)
 
     @tf.custom_gradient
     def attention(queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, object]:
         shares = tf.nn.softmax(tf.matmul(queries, keys, transpose_b=True) + unseen)
         used = shares if kept is None else shares * kept
-        outputs = tf.matmul(used, values) * scale
+        outputs = tf.matmul(used, values)
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
             # What softmax takes off each row, sum_j share_j * gradient_j, is outputs . upstream, which is far smaller.
             taken = tf.reduce_sum(tf.cast(upstream, tf.float32) * tf.cast(outputs, tf.float32), -1, keepdims=True)
-            upstream = upstream * scale
             to_shares = tf.matmul(upstream, values, transpose_b=True)
             to_shares = to_shares if kept is None else to_shares * kept
             to_scores = shares * (to_shares - tf.cast(taken, dtype))

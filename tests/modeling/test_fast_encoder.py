@@ -7,7 +7,7 @@ import tf_keras
 
 from easymft.modeling.encoder import build_encoder
 from easymft.modeling.encoder_config import EncoderConfig
-from easymft.modeling.fast_ops import Dropout, add_and_normalize, attend, gelu, linear
+from easymft.modeling.fast_ops import GELU_SCALE, Dropout, add_and_normalize, attend, gelu, gelu_to_train, linear
 from easymft.modeling.packing import TokenPacking
 
 CONFIG = EncoderConfig(
@@ -76,6 +76,25 @@ def test_equals_model_garden(features, activation, pack_tokens):
         np.testing.assert_allclose(one * real, other * real, atol=1e-5)
     np.testing.assert_allclose(ours["pooled_output"], theirs["pooled_output"], atol=1e-5)
     np.testing.assert_array_equal(ours["sequence_output"], ours["encoder_outputs"][-1])
+    for variable, one, other in zip(encoder.trainable_variables, our_gradients, their_gradients, strict=True):
+        scale = max(1.0, float(tf.reduce_max(tf.abs(other))))
+        np.testing.assert_allclose(one / scale, other / scale, atol=1e-5, err_msg=variable.name)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_approximate"])
+def test_what_dropout_keeps_is_scaled_up(features, activation, monkeypatch):
+    """With dropouts that keep everything, and scale it nevertheless, against Model Garden's with the same."""
+    monkeypatch.setattr(Dropout, "mask", lambda self, shape, dtype: tf.ones(shape, dtype))
+    monkeypatch.setattr(tf_keras.layers.Dropout, "call", lambda self, inputs, training=None: inputs / (1 - self.rate))
+    encoder = make(activation=activation, dropout=0.25, attention_dropout=0.5)
+    for layer in encoder.transformer_layers:
+        layer._attention_dropout.rate = 0.25  # BERT drops attention's outputs as others, Model Garden as its shares
+    read = weigh_real_tokens(features)
+    theirs, their_gradients = run(encoder, features, False, read)
+    ours, our_gradients = run(encoder, features, True, read)
+    undropped = make(activation=activation)(features)["pooled_output"]
+    assert np.abs(ours["pooled_output"] - undropped).max() > 0.1
+    np.testing.assert_allclose(ours["pooled_output"], theirs["pooled_output"], atol=1e-5)
     for variable, one, other in zip(encoder.trainable_variables, our_gradients, their_gradients, strict=True):
         scale = max(1.0, float(tf.reduce_max(tf.abs(other))))
         np.testing.assert_allclose(one / scale, other / scale, atol=1e-5, err_msg=variable.name)
@@ -181,7 +200,7 @@ def test_gradients_with_dropout_are_those_of_the_masked_function():
 
     def plain():
         scores = tf.matmul(q, k, transpose_b=True) - 1e9 * (1 - tf.cast(mask, tf.float32))[:, None, None, :]
-        return tf.matmul(tf.nn.softmax(scores) * kept / 0.75, v)
+        return tf.matmul(tf.nn.softmax(scores) * kept, v)
 
     found = []
     for function in (plain, lambda: attend(q, k, v, mask, Dropout(0.25, seed))):
@@ -201,7 +220,7 @@ def test_gradients_with_dropout_are_those_of_the_masked_function():
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([x, r, gamma, beta])
         ours = add_and_normalize(r, x, gamma, beta, 1e-12, Dropout(0.5, seed))
-        theirs = norm(r + x * kept * 2)
+        theirs = norm(r + x * kept)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     pairs = zip(
         tape.gradient(ours, [x, r, gamma, beta]),
@@ -220,6 +239,25 @@ def test_slope_of_gelu(approximate):
         ours, theirs = gelu(values, approximate), tf.nn.gelu(values, approximate)
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
     np.testing.assert_allclose(tape.gradient(ours, values), tape.gradient(theirs, values), atol=1e-5)
+
+
+def test_gelu_to_train_is_gelu_of_scaled_values():
+    values = tf.linspace(-5.0, 5.0, 101)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(values)
+        ours, theirs = gelu_to_train(values * GELU_SCALE) * GELU_SCALE, tf.nn.gelu(values)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    np.testing.assert_allclose(tape.gradient(ours, values), tape.gradient(theirs, values), atol=1e-6)
+
+
+def test_linear_in_bfloat16_sums_the_gradient_of_the_bias_in_float32():
+    upstream = tf.cast(tf.random.stateless_normal([5000, 3], [1, 2], mean=1.0), tf.bfloat16)
+    bias = tf.Variable([0.0, 0.0, 0.0])
+    with tf.GradientTape() as tape:
+        outputs = linear(tf.ones([5000, 2]), tf.ones([2, 3]), bias, tf.bfloat16)
+    found = tape.gradient(outputs, bias, output_gradients=upstream)
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, tf.reduce_sum(tf.cast(upstream, tf.float32), 0), rtol=2**-8)
 
 
 def test_linear():
