@@ -65,7 +65,7 @@ class Application:
         with tempfile.TemporaryDirectory(prefix="easymft-dry-run-") as scratch:
             self.scratch = Path(scratch)
             stage.run(self)
-        print(f"dry run of --mode {mode}: everything loads and one batch runs", flush=True)
+        print(f"dry run of --mode {mode}: {MODES[mode].dry_run}", flush=True)
 
     @property
     def work_folder(self) -> Path:

@@ -13,10 +13,12 @@ class Mode(NamedTuple):
     Attributes:
         help: What it does, in a line.
         stage: The module in `app_zoo.stages` that does it.
+        dry_run: What --dry_run has shown when it ends well.
     """
 
     help: str
     stage: str
+    dry_run: str = "everything loads and one batch runs"
 
 
 APPLICATIONS: dict[str, str] = {
@@ -25,14 +27,22 @@ APPLICATIONS: dict[str, str] = {
 }
 
 MODES: dict[str, Mode] = {
-    "validate": Mode("read all files once and report rows, domains x labels, lengths and bad rows", "validate"),
+    "validate": Mode(
+        "read all files once and report rows, domains x labels, lengths and bad rows",
+        "validate",
+        "the files are read, nothing is written",
+    ),
     "typicality": Mode("score how typical each training example is for its class over the domains", "typicality"),
     "meta_tune": Mode("meta-fine-tune one model over all domains (computes typicality if absent)", "meta_tune"),
     "finetune": Mode("fine-tune each domain, a list of them, or all rows together", "finetune"),
     "evaluate": Mode("report accuracy, macro-F1, loss and confusion matrix by domain", "evaluate"),
     "predict": Mode("write the label and its probabilities for every row, in input order", "predict"),
     "export": Mode("write a SavedModel that takes texts, for TensorFlow Serving", "export"),
-    "experiment": Mode("compare methods over domains, amounts of data and seeds, and make the table", "experiment"),
+    "experiment": Mode(
+        "compare methods over domains, amounts of data and seeds, and make the table",
+        "experiment",
+        "the files are there and the jobs are counted",
+    ),
     "convert": Mode("write the weights in another checkpoint format", "convert"),
 }
 

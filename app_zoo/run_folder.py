@@ -14,12 +14,13 @@ from easymft.files import replacing
 
 _CONFIG, _STATUS = "config.json", "run.json"
 # Written while the inputs are still being checked.
-_BEFORE_THE_RUN = re.compile(r"cache|(\.part\.)?validation\.json|\.?skipped_rows_.*|\.part\.(run|config)\.json")
+_BEFORE_THE_RUN = re.compile(r"cache|locks|(\.part\.)?validation\.json|\.?skipped_rows_.*|\.part\.(run|config)\.json")
 # Names in a run's folder that no domain's model may take.
 _RESERVED = ("best", "last", "resume", "cache", "tensorboard", "typicality", "saved_model", "converted", "config.json")
 _RESERVED += ("run.json", "maps.json", "metrics.json", "training.json", "validation.json", "evaluation.json")
 _RESERVED += ("predictions.tsv", "predictions.jsonl", "metrics_confusion_matrix.png")
 _RESERVED += ("evaluation_confusion_matrix.png",)
+_TEST_FILES = "test_files"  # free for who measures later, in a file of its own, but an experiment has cells of them
 # These say how to run or to describe, not what is computed: a run may be resumed with others.
 _FREE_SETTINGS = {
     "about": None,
@@ -42,7 +43,7 @@ _FREE_SETTINGS = {
     ),
     "output_folder": None,
     "runtime": ("resume", "overwrite", "progress"),
-    "data": ("test_files", "cache_folder", "bad_row_limit"),
+    "data": (_TEST_FILES, "cache_folder", "bad_row_limit"),
     "train": ("checkpoint_every_steps",),
 }
 
@@ -79,14 +80,15 @@ def part_folder(run: Path, domain: str) -> Path:
     return run / escaped
 
 
-def _what_counts(config: dict[str, Any]) -> dict[str, Any]:
+def _what_counts(config: dict[str, Any], mode: str) -> dict[str, Any]:
     flat = {}
     for section, values in config.items():
         free = _FREE_SETTINGS.get(section, ())
         if free is None:
             continue
         if isinstance(values, dict):
-            values = {key: value for key, value in values.items() if key not in free}
+            counts = (_TEST_FILES,) if mode == "experiment" else ()
+            values = {key: value for key, value in values.items() if key not in free or key in counts}
         flat |= _flatten(section, values)
     return flat
 
@@ -202,8 +204,8 @@ class RunFolder:
             )
         if not (self.path / _CONFIG).exists():  # stopped before anything was computed
             return
-        old = _what_counts(json.loads((self.path / _CONFIG).read_text(encoding="utf-8")))
-        new = _what_counts(json.loads(dump_config(config)))
+        old = _what_counts(json.loads((self.path / _CONFIG).read_text(encoding="utf-8")), mode)
+        new = _what_counts(json.loads(dump_config(config)), mode)
         changed = [f"{key}: {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
         if changed:
             raise ConfigError(

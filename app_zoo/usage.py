@@ -15,7 +15,7 @@ modes:
 options:
   --config FILE            the JSON config; configs/ holds ready ones, configs/schema.json helps editors
   --set section.key=value  replaces a setting of the file; repeatable; the value is JSON or a plain string
-  --dry_run                load everything, run one batch, stop
+  --dry_run                load everything, run one batch (experiment: count the jobs), stop
   --dump_config            print the whole config with its presets resolved, and stop
   --help                   this text; with --mode, what that mode needs, reads and writes
 
@@ -59,28 +59,28 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "output_folder, files in data.train_files, dev_files or test_files",
         "data, model (its vocabulary)",
         "data.columns, format, header, quoting, labels, domains, bad_rows, max_sequence_length",
-        "a report on the screen; with data.bad_rows skip, skipped_rows_all.tsv in output_folder",
+        "a report on the screen and output_folder/validation.json; with data.bad_rows skip, skipped_rows_all.tsv there",
         "easymft --mode validate --config my.json --set data.bad_rows=skip",
     ),
     "typicality": _ModeText(
         "output_folder, data.train_files, data.columns.label and .domain, model.weights",
         "data, model, mft.preset, mft.typicality, runtime",
         "mft.typicality.alpha, embedding, out_of_domain, center, whiten, rescale_to_mean_1, decimals",
-        "output_folder/typicality: the rows with their scores (TSV), prototypes (.npz), a report (Markdown, PNG)",
+        "output_folder: scored.tsv (or .jsonl), prototypes.npz, typicality.md and .png, tensorboard/",
         "easymft --mode typicality --config my.json --set mft.typicality.alpha=0.7",
     ),
     "meta_tune": _ModeText(
         "output_folder, data.train_files, data.columns.label and .domain, model.weights",
-        "data, model, mft, train, evaluation, runtime",
+        "data, model, mft, baseline, train, evaluation, runtime",
         "mft.preset, domain_loss_weight, layers; train.epochs, learning_rate, global_batch_size, monitor",
-        "output_folder: best/, last/ (Hugging Face folders), maps.json, config.json, metrics.json, tensorboard/",
+        "output_folder: best/, last/ (Hugging Face folders), typicality/, maps.json, metrics.json, tensorboard/",
         "easymft --mode meta_tune --config my.json --set mft.preset=easytransfer",
     ),
     "finetune": _ModeText(
         "output_folder, data.train_files, data.columns.label, model.weights (or the folder of a meta_tune run)",
         "data, model, mft (its preset), train, evaluation, runtime",
         'train.domains ("all", "union" or a list), epochs, learning_rate; model.head (auto, fresh or transfer)',
-        "output_folder/<domain>: best/, last/; metrics.json by domain; tensorboard/",
+        "output_folder/<domain>: best/, last/, tuned/ (best before averaging), tensorboard/; metrics.json by domain",
         "easymft --mode finetune --config my.json --set model.weights=runs/my_mft --set 'train.domains=[\"books\"]'",
     ),
     "evaluate": _ModeText(
@@ -101,7 +101,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "output_folder (that of a finished run)",
         "export",
         "export.folder, version, embeddings_signature",
-        "export.folder/<version>, by default output_folder/saved_model/1: a SavedModel with its label map",
+        "export.folder/[<domain>/]<version>, by default output_folder/saved_model: SavedModels with their label maps",
         f"easymft --mode export --config my.json --set {_TRAINED}",
     ),
     "experiment": _ModeText(

@@ -19,9 +19,10 @@ _NOTE = (
     'Here "{second}" is above "{first}" in {won} of {domains} domains and below in {lost}. One seed, {count} test rows '
     "a domain: a difference of less than about {noise:.0f} points in one row is within noise.",
     'Fine-tuning took the same rows, epochs, batch size, learning rate and seed in both columns, but "{second}" '
-    "started from weights that had taken additional steps on the rows of all domains. How much of a gain is due to "
-    "typicality and domain corruption, and how much to those steps alone, the control two_stage tells (ordinary "
-    "training on all domains, then the same fine-tuning); it is no part of this quickstart.",
+    "started from weights that had taken additional steps on the rows of all domains, and its domains were in the end "
+    "moved halfway to their mean (train.average_domains). How much of a gain is due to typicality and domain "
+    "corruption, and how much to those steps alone, the control two_stage_averaged tells (ordinary training on all "
+    "domains, then the same fine-tuning); it is no part of this quickstart.",
 )
 _WIDTH = 100
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from easymft.config.presets import PRESET_FIELDS
-from easymft.config.schema import ComparisonConfig
+from easymft.config.presets import AVERAGE_DOMAINS, PRESET_FIELDS, RECOMMENDED
+from easymft.config.schema import ComparisonConfig, VariantConfig
+
+_APART, _AVERAGED = ({AVERAGE_DOMAINS: share} for share in (0.0, RECOMMENDED[AVERAGE_DOMAINS]))
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Method:
     Attributes:
         joint: Settings of the stage on all domains together; None: there is none.
         both: Settings of every stage, which a variant changes.
-        final: Settings of the fine-tuning, likewise.
+        final: Settings of the fine-tuning; whether its domains are averaged is in the method, not in the preset.
         joint_epochs: Of the first stage, where it is not the experiment's number.
         finetune_epochs: Of the fine-tuning, likewise.
         finetunes: Whether each domain is fine-tuned afterwards (or from the base weights).
@@ -25,7 +27,7 @@ class Method:
 
     joint: dict[str, Any] | None = field(default_factory=dict)
     both: dict[str, Any] = field(default_factory=dict)
-    final: dict[str, Any] = field(default_factory=dict)
+    final: dict[str, Any] = field(default_factory=lambda: dict(_APART))
     joint_epochs: int | None = None
     finetune_epochs: int | None = None
     finetunes: bool = True
@@ -39,9 +41,11 @@ METHODS: dict[str, Method] = {
     "mtl": Method({"baseline.method": "multi_task"}, finetunes=False, heads=True),
     "adversarial": Method({"baseline.method": "adversarial"}, finetunes=False),
     "two_stage": Method(_ORDINARY),
+    "two_stage_averaged": Method(_ORDINARY, final=_AVERAGED),
     "mft_dc": Method({"mft.weighting": "none"}),
     "mft_tw": Method({"mft.domain_loss_weight": 0.0}),
     "mft_full": Method({}),
+    "recommended": Method({}, final=_AVERAGED),
     "mft_full_centered": Method({"mft.typicality.center": True}),
     "mft_full_whitened": Method({"mft.typicality.whiten": True}),
     "mft_full_mean_1": Method({"mft.typicality.rescale_to_mean_1": True}),
@@ -55,13 +59,18 @@ def methods_of(experiment: ComparisonConfig) -> dict[str, Method]:
         name: replace(
             METHODS[variant.method],
             both=_changes(variant.settings),
-            final=variant.finetune_settings,
+            final=_final(METHODS[variant.method], variant),
             joint_epochs=variant.joint_epochs,
             finetune_epochs=variant.finetune_epochs,
         )
         for name, variant in experiment.variants.items()
     }
     return {name: METHODS[name] for name in experiment.methods} | variants
+
+
+def _final(method: Method, variant: VariantConfig) -> dict[str, Any]:
+    given = PRESET_FIELDS if "mft.preset" in variant.settings else variant.settings
+    return {path: value for path, value in method.final.items() if path not in given} | variant.finetune_settings
 
 
 def _changes(settings: dict[str, Any]) -> dict[str, Any]:

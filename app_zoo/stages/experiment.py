@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from app_zoo.base import Application
 from app_zoo.experiment.harness import Harness
 from app_zoo.experiment.job import make_application
@@ -43,23 +45,41 @@ def run(app: Application) -> None:
         count = len(candidates) + len(plan_jobs(config, domains, rest, dict.fromkeys(groups, [1.0])))
         print(f"{count} jobs, {len(candidates)} of them to choose learning rates", flush=True)
         return
-    variants = _variants_of(folder, config)
-    app.folder.claim(config, "experiment", app.inputs)
-    write_json(folder / _VARIANTS, variants)
-    save_maps(folder / "maps.json", maps.labels, maps.domains)
+    with _lock(folder):
+        variants = _variants_of(folder, config)
+        app.folder.claim(config, "experiment", app.inputs)
+        write_json(folder / _VARIANTS, variants)
+        save_maps(folder / "maps.json", maps.labels, maps.domains)
+    _tell_decided(config)
     harness = Harness(folder, experiment.keep_models)
     harness.run(candidates)
     chosen = _choose(folder, candidates, selection, harness.failed)
     rest = [seed for seed in experiment.seeds if seed not in selection]
     for seed in rest:
         harness.run(plan_jobs(config, domains, [seed], chosen))
-    page = write_summary(folder, selection)
+    with _lock(folder):
+        page = write_summary(folder, selection)
     print(f"summary: {page}", flush=True)
     if harness.failed:
         raise EasyMFTError(
             f"{len(harness.failed)} jobs failed, first {harness.failed[0]}; see {folder / 'failures'}, mend, "
             "and run the same command again"
         )
+
+
+def _lock(folder: Path) -> FileLock:
+    """Of what every process that shares the experiment writes, at its start and at its end."""
+    file = folder / "locks" / "folder.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(file)
+
+
+def _tell_decided(config: ExperimentConfig) -> None:
+    """Says which of the config's settings an experiment does not follow."""
+    given = config.train.model_fields_set & {"epochs", "learning_rate", "domains"}
+    if given:
+        names = ", ".join(f"train.{name}" for name in sorted(given))
+        print(f"note: {names}: not followed; experiment.* and the methods decide", flush=True)
 
 
 def _variants_of(folder: Path, config: ExperimentConfig) -> dict[str, Any]:

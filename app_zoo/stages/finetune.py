@@ -50,7 +50,7 @@ def run(app: Application) -> None:
         _finetune_part(app, fitting, domain, part, dev_part)
     if app.dry_run:
         return
-    _average(app, parts)
+    _average(app, parts, several=len(maps.domains.names) > 1)
     app.folder.finish(models=parts)
     evaluate_trained(app)
 
@@ -126,7 +126,7 @@ def _check_rows(parts: list[str], tokens: TokenDataset, dev_tokens: TokenDataset
                 raise DataError(f"data.{name}: no row of domain {domain!r}, expected at least one to fine-tune it")
 
 
-def _average(app: Application, parts: list[str]) -> None:
+def _average(app: Application, parts: list[str], several: bool) -> None:
     """Moves the parts' best weights towards their mean; goes on where it was interrupted.
 
     What each was before is kept as `tuned/`, from which the averages are always made.
@@ -135,7 +135,8 @@ def _average(app: Application, parts: list[str]) -> None:
     if share == 0.0:
         return
     if len(parts) == 1:
-        print("train.average_domains: one model, so there is nothing to average", flush=True)
+        if several:
+            print("train.average_domains: one model, so there is nothing to average", flush=True)
         return
     folders = [part_folder(app.folder.path, part) for part in parts]
     for folder in folders:

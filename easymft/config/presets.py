@@ -25,8 +25,9 @@ _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "train.average_domains": (0.0, 0.0),
     "train.epoch_batches": ("per_epoch", "continuous"),
 }
+AVERAGE_DOMAINS = "train.average_domains"
 # Where `recommended` differs from `paper`.
-_RECOMMENDED: dict[str, Any] = {"train.average_domains": 0.5}
+RECOMMENDED: dict[str, Any] = {AVERAGE_DOMAINS: 0.5}
 PRESET_FIELDS = tuple(_PRESET_VALUES)
 # Fields of mft.typicality that a preset may have set rather than the user.
 PRESET_TYPICALITY_FIELDS = {path.rsplit(".", 1)[1] for path in _PRESET_VALUES if path.startswith("mft.typicality.")}
@@ -36,7 +37,7 @@ def resolve_presets(config: ExperimentConfig) -> ExperimentConfig:
     """Returns a copy of `config` in which every field left to the preset holds the preset's value."""
     resolved = config.model_copy(deep=True)
     column = int(resolved.mft.preset == "easytransfer")
-    recommended = _RECOMMENDED if resolved.mft.preset == "recommended" else {}
+    recommended = RECOMMENDED if resolved.mft.preset == "recommended" else {}
     for path, values in _PRESET_VALUES.items():
         section: Any = resolved
         *parents, name = path.split(".")

@@ -170,7 +170,7 @@ class MFTConfig(Section):
     """Meta fine-tuning: typicality weights and domain corruption (METHODS.md 1)."""
 
     preset: Literal["paper", "easytransfer", "recommended"] = Field(
-        "paper", description="Decides every field that is null."
+        "recommended", description="Decides every field that is null."
     )
     typicality: TypicalityConfig = TypicalityConfig()
     weighting: Literal["typicality", "none"] = Field("typicality", description="none: t = 1 (ablation DC).")
@@ -294,9 +294,11 @@ class ConvertConfig(Section):
     folder: str | None = Field(None, description="null: <output_folder>/converted.")
 
 
-BaselineName = Literal["single", "mix", "mtl", "adversarial", "two_stage", "random_typicality"]
-MFTName = Literal["mft_dc", "mft_tw", "mft_full", "mft_full_centered", "mft_full_whitened", "mft_full_mean_1"]
-MethodName = Literal[BaselineName, MFTName]
+BaselineName = Literal["single", "mix", "mtl", "adversarial", "two_stage", "two_stage_averaged", "random_typicality"]
+TypicalityName = Literal["mft_full_centered", "mft_full_whitened", "mft_full_mean_1"]
+MethodName = Literal[BaselineName, "mft_dc", "mft_tw", "mft_full", "recommended", TypicalityName]
+_METHODS = ["single", "mix", "mtl", "adversarial", "two_stage", "two_stage_averaged"]
+_METHODS += ["mft_dc", "mft_tw", "mft_full", "recommended", "random_typicality"]
 
 
 class VariantConfig(Section):
@@ -317,7 +319,7 @@ class ComparisonConfig(Section):
     """Settings of --mode experiment: methods x domains x amounts of data x seeds (METHODS.md 1.5)."""
 
     methods: Annotated[list[MethodName], Field(min_length=1)] = Field(
-        ["single", "mix", "mtl", "adversarial", "two_stage", "mft_dc", "mft_tw", "mft_full", "random_typicality"],
+        _METHODS,
         description="What is compared. Every method passes joint_epochs + finetune_epochs times over its examples.",
     )
     variants: dict[str, VariantConfig] = Field(

@@ -2,14 +2,17 @@
 
 import json
 import subprocess
+from typing import get_args
 
 import pytest
+from filelock import FileLock, Timeout
 
 from app_zoo.experiment import harness
 from app_zoo.experiment.job import run_job
 from app_zoo.experiment.methods import METHODS, methods_of
 from app_zoo.experiment.plan import Amount, plan_jobs
-from easymft.config.schema import ComparisonConfig, ExperimentConfig
+from app_zoo.stages import experiment as experiment_stage
+from easymft.config.schema import ComparisonConfig, ExperimentConfig, MethodName
 from easymft.evaluation.experiment_failures import read_failures
 from easymft.evaluation.experiment_results import CellResult, ItemScores, Scores, read_cells, write_cell
 
@@ -37,6 +40,7 @@ def test_every_method_passes_as_often_over_its_examples():
 def test_methods_share_a_joint_stage_only_where_it_is_the_same():
     jobs = {job.method: job for job in plan(methods=list(METHODS))}
     names = {method: job.joint.name for method, job in jobs.items() if job.joint}
+    assert names.pop("two_stage_averaged") == names["two_stage"] and names.pop("recommended") == names["mft_full"]
     assert len(set(names.values())) == len(names)  # mix has more epochs than two_stage's first stage
     again = plan(methods=["two_stage"], shares=[0.1, 0.5], setting="all_then_few")
     assert again[0].joint == again[1].joint and again[0].final != again[1].final
@@ -83,6 +87,21 @@ def test_a_variant_is_a_method_with_settings_and_epochs_of_its_own():
     assert theirs.final is None and theirs.joint.settings["train.epochs"] == 5
     # What the experiment's own preset has chosen gives way.
     assert theirs.joint.settings["mft.corruption"] is None and theirs.joint.settings["mft.weighting"] == "none"
+
+
+def test_a_method_says_whether_domains_are_averaged_whatever_the_preset():
+    variants = {
+        "quarter": {"method": "two_stage", "settings": {"train.average_domains": 0.25}},
+        "theirs": {"method": "two_stage", "settings": {"mft.preset": "recommended"}},
+        "strong": {"method": "recommended", "settings": {"mft.domain_loss_weight": 1.0}},
+    }
+    apart, averaged = ["single", "two_stage", "mft_full"], ["two_stage_averaged", "recommended", "strong"]
+    jobs = plan(methods=apart + averaged[:2], variants=variants)
+    shares = {job.method: job.final.settings["train.average_domains"] for job in jobs}
+    # None is the preset's own choice.
+    expected = dict.fromkeys(apart, 0.0) | dict.fromkeys(averaged, 0.5) | {"quarter": 0.25, "theirs": None}
+    assert shares == expected
+    assert set(get_args(MethodName)) == set(METHODS)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +280,30 @@ def test_dry_run_counts(project):
     set_small(project, methods=["mix", "single"])
     out = project.succeed("experiment", dry_run=True)
     assert "6 jobs, 4 of them to choose learning rates" in out and not (project.folder / "run").exists()
+
+
+def test_what_an_experiment_decides_is_said(project, fake):
+    set_small(project, methods=["mix"], seeds=[1], learning_rates=[1e-3])
+    out = project.succeed("experiment")
+    assert "note: train.epochs, train.learning_rate: not followed; experiment.* and the methods decide" in out
+
+
+def test_the_cells_are_of_one_test_file(project, fake):
+    set_small(project, methods=["mix"], seeds=[1], learning_rates=[1e-3])
+    project.succeed("experiment")
+    project.set("data.test_files", [str(project.folder / "dev.tsv")])
+    assert "holds another run (data.test_files: " in project.fail("experiment")
+
+
+def test_a_summary_is_written_by_one_process_at_a_time(project, fake, monkeypatch):
+    def write(folder, selection):
+        with pytest.raises(Timeout):
+            FileLock(folder / "locks" / "folder.lock", timeout=0).acquire()
+        return "page"
+
+    monkeypatch.setattr(experiment_stage, "write_summary", write)
+    set_small(project, methods=["mix"], seeds=[1], learning_rates=[1e-3])
+    assert "summary: page" in project.succeed("experiment")
 
 
 def test_variants_may_be_added_but_not_changed(project, fake):
