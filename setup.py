@@ -27,6 +27,9 @@ setup(
         "filelock>=3.13",
         "rich>=13",
     ],
-    extras_require={"test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "import-linter>=2.0"]},
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]==2.20.*"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "import-linter>=2.0"],
+    },
     entry_points={"console_scripts": ["easymft = app_zoo.main:main"]},
 )

@@ -14,7 +14,9 @@ from easymft.files import replacing
 
 _CONFIG, _STATUS = "config.json", "run.json"
 # Written while the inputs are still being checked.
-_BEFORE_THE_RUN = re.compile(r"cache|locks|(\.part\.)?validation\.json|\.?skipped_rows_.*|\.part\.(run|config)\.json")
+_BEFORE_THE_RUN = re.compile(
+    r"cache|locks|validation\.json|\.?skipped_rows_.*|\.part\..*\.(validation|run|config)\.json"
+)
 # Names in a run's folder that no domain's model may take.
 _RESERVED = ("best", "last", "resume", "cache", "tensorboard", "typicality", "saved_model", "converted", "config.json")
 _RESERVED += ("run.json", "maps.json", "metrics.json", "training.json", "validation.json", "evaluation.json")

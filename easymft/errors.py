@@ -5,6 +5,11 @@ found where, and what was expected.
 """
 
 
+def one_line(error: Exception) -> str:
+    """The text of another library's error on one line."""
+    return " ".join(str(error).split())
+
+
 class EasyMFTError(Exception):
     """Base of all errors that name a user's mistake rather than a defect of the program."""
 

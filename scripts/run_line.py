@@ -1,7 +1,9 @@
-"""Runs a folder of configs from typicality to test accuracy over seeds, and writes a table with times and memory.
+r"""Runs a folder of configs from typicality to test accuracy over seeds, and writes a table with times and memory.
 
-Example, what docs/results.md was made with:
-    python scripts/run_line.py --configs configs/amazon --seeds 42 43 44 --rows_per_cell 200 --output runs/amazon_line
+Example, what the Amazon reviews of docs/results.md were measured with:
+    python scripts/run_line.py --configs configs/amazon --seeds 42 43 44 --rows_per_cell 100 --dev_rows 800 \
+        --test_rows 2000 --set train.learning_rate=1e-4 \
+        --stages typicality meta_tune finetune finetune_transfer finetune_plain --output runs/amazon_line
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """Running the jobs of an experiment: skip what is done, record what fails, share the work with other processes."""
 
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from app_zoo.experiment.plan import Job
+from app_zoo.experiment.plan import Job, Stage
 from easymft.evaluation.experiment_failures import CellFailure, write_failure
 from easymft.evaluation.experiment_results import key_name
 
@@ -81,13 +83,22 @@ class Harness:
         minutes = left * sum(self._seconds) / len(self._seconds) / 60
         print(f"      {self._seconds[-1]:.0f} s, about {minutes:.0f} min left", flush=True)
         if not self._keep_models and job.final is not None:
-            shutil.rmtree(self._folder / "runs" / job.final.name)
+            self._remove(job.final)
 
     def _remove_models(self, jobs: Sequence[Job]) -> None:
         """Of the joint stages, which several jobs may share, once all of these are done."""
         needed = {job.joint.name for job in jobs if job.joint and not self.is_done(job)}
-        for name in {job.joint.name for job in jobs if job.joint} - needed:
-            shutil.rmtree(self._folder / "runs" / name, ignore_errors=True)  # by another process, perhaps
+        for job in jobs:
+            if job.joint and job.joint.name not in needed:
+                self._remove(job.joint)
+
+    def _remove(self, stage: Stage) -> None:
+        """Its model as a whole: one that was half removed would be taken for a finished one."""
+        target = self._folder / "runs" / stage.name
+        gone = target.with_name(f".{target.name}.{os.getpid()}")
+        with contextlib.suppress(FileNotFoundError):  # removed by another process
+            target.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _name(key: dict[str, object]) -> str:

@@ -1,6 +1,7 @@
 """Training and measuring one job of an experiment, in a process of its own."""
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -70,10 +71,19 @@ def train(folder: Path, stage: Stage) -> Application:
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_suffix(".lock")):
         if not RunFolder(target).is_finished:
+            _forget_other_weights(target, changes)
             # It is measured once, for the cells.
             unmeasured = {"data.test_files": [], "evaluation.after_training": False}
             make_application(folder / "config.json", changes | unmeasured, stage.mode).run(stage.mode)
     return make_application(folder / "config.json", changes, stage.mode)
+
+
+def _forget_other_weights(target: Path, changes: dict[str, object]) -> None:
+    """Starts an interrupted fine-tuning anew if the stage before it was trained again since, and is not bit-equal."""
+    if "model.weights" in changes and (target / "run.json").is_file():
+        began, trained = ((folder / "run.json").stat().st_mtime for folder in (target, Path(changes["model.weights"])))
+        if trained > began:
+            shutil.rmtree(target)
 
 
 def make_application(config_file: Path, changes: dict[str, object], mode: str) -> Application:

@@ -1,4 +1,4 @@
-"""The methods that an experiment compares (METHODS.md 1.5), as changes of one config."""
+"""The methods that an experiment compares (docs/methods.md 1.5), as changes of one config."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -75,4 +75,4 @@ def _final(method: Method, variant: VariantConfig) -> dict[str, Any]:
 
 def _changes(settings: dict[str, Any]) -> dict[str, Any]:
     # The experiment's config has its own preset's choices, which another preset must not find there.
-    return (dict.fromkeys(PRESET_FIELDS) if "mft.preset" in settings else {}) | settings
+    return (dict.fromkeys((*PRESET_FIELDS, "data.group_by_length")) if "mft.preset" in settings else {}) | settings

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app_zoo.experiment.methods import Method, methods_of
+from easymft.config.presets import AVERAGE_DOMAINS
 from easymft.config.schema import ExperimentConfig
 
 
@@ -23,12 +24,11 @@ class Amount:
             return f"{self.examples_per_class} per class"
         return f"{100 * (1.0 if self.share is None else self.share):.10g}%"
 
-    def settings(self, seed: int) -> dict[str, Any]:
-        """Of a config; which examples they are is decided by the seed."""
+    def settings(self) -> dict[str, Any]:
+        """Of a config; which examples they are is decided by data.subset.seed."""
         if self.share in (None, 1.0) and self.examples_per_class is None:
             return {}
-        chosen = {"share": self.share, "examples_per_class": self.examples_per_class, "seed": seed}
-        return {f"data.subset.{key}": value for key, value in chosen.items()}
+        return {"data.subset.share": self.share, "data.subset.examples_per_class": self.examples_per_class}
 
 
 @dataclass(frozen=True)
@@ -131,19 +131,22 @@ def _plan_job(
     joint_epochs = method.joint_epochs or experiment.joint_epochs
     finetune_epochs = method.finetune_epochs or experiment.finetune_epochs
     both = joint_epochs + finetune_epochs
-    common = {"runtime.seed": seed, "train.learning_rate": rate}
+    # The subset's seed is that of the dev rows too, wherever these are few.
+    common = {"runtime.seed": seed, "train.learning_rate": rate, "data.subset.seed": seed}
     joint = final = None
     if method.joint is not None:
         settings = common | method.joint | {"train.epochs": joint_epochs if method.finetunes else both}
         settings |= method.both
         if experiment.setting == "few_both":
-            settings |= amount.settings(seed)
+            settings |= amount.settings()
         if experiment.setting == "unseen_target":
-            settings["data.subset.exclude_domains"] = list(domains)
+            settings["data.subset.exclude_domains"] = [*config.data.subset.exclude_domains, *domains]
         joint = Stage("meta_tune", settings)
     if method.finetunes:
         settings = common | {"train.epochs": finetune_epochs if method.joint is not None else both}
-        settings |= method.both | method.final | amount.settings(seed) | {"train.domains": list(domains)}
+        settings |= method.both | method.final | amount.settings()
+        # An average is of all domains, whichever are tested.
+        settings["train.domains"] = list(domains) if settings.get(AVERAGE_DOMAINS) == 0.0 else "all"
         if joint is not None:
             settings["model.weights"] = joint.name  # in the experiment's folder of runs
         final = Stage("finetune", settings)

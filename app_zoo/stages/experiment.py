@@ -8,17 +8,21 @@ from typing import Any
 
 from filelock import FileLock
 
-from app_zoo.base import Application
+from app_zoo.base import Application, Maps
 from app_zoo.experiment.harness import Harness
 from app_zoo.experiment.job import make_application
 from app_zoo.experiment.methods import methods_of
 from app_zoo.experiment.plan import Job, amounts_of, plan_jobs
+from app_zoo.inputs import with_excluded
 from app_zoo.run_folder import write_json
 from easymft.config.loading import dump_config
 from easymft.config.schema import ExperimentConfig
+from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import save_maps
-from easymft.errors import ConfigError, EasyMFTError
-from easymft.evaluation.experiment_results import choose_learning_rates, read_cells
+from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, read_examples
+from easymft.data.sources import digest_files, expand_files
+from easymft.errors import ConfigError, DataError, EasyMFTError
+from easymft.evaluation.experiment_results import Group, choose_learning_rates, read_cells
 from easymft.evaluation.experiment_summary import write_summary
 
 _VARIANTS = "variants.json"
@@ -31,10 +35,12 @@ def run(app: Application) -> None:
         EasyMFTError: Jobs failed; all others were run.
     """
     config, experiment = app.config, app.config.experiment
-    app.folder.check(config, "experiment", app.inputs)
+    inputs = app.inputs | {"data.test_files": digest_files(expand_files(config.data.test_files))}
+    app.folder.check(config, "experiment", inputs)
     _check_variants(config)
     maps = app.infer_maps()
     domains = _domains(app, maps.domains.names)
+    _check_measured(app, maps, domains)
     folder = app.folder.path
     selection = experiment.selection_seeds or experiment.seeds[:1]
     amounts = [str(amount) for amount in amounts_of(config)]
@@ -47,7 +53,7 @@ def run(app: Application) -> None:
         return
     with _lock(folder):
         variants = _variants_of(folder, config)
-        app.folder.claim(config, "experiment", app.inputs)
+        app.folder.claim(config, "experiment", inputs)
         write_json(folder / _VARIANTS, variants)
         save_maps(folder / "maps.json", maps.labels, maps.domains)
     _tell_decided(config)
@@ -55,11 +61,13 @@ def run(app: Application) -> None:
     harness.run(candidates)
     chosen = _choose(folder, candidates, selection, harness.failed)
     rest = [seed for seed in experiment.seeds if seed not in selection]
+    rates = {group: [] if rate is None else [rate] for group, rate in chosen.items()}
     for seed in rest:
-        harness.run(plan_jobs(config, domains, [seed], chosen))
-    with _lock(folder):
-        page = write_summary(folder, selection)
-    print(f"summary: {page}", flush=True)
+        harness.run(plan_jobs(config, domains, [seed], rates))
+    if any(rates.values()):
+        with _lock(folder):
+            page = write_summary(folder, selection, chosen)
+        print(f"summary: {page}", flush=True)
     if harness.failed:
         raise EasyMFTError(
             f"{len(harness.failed)} jobs failed, first {harness.failed[0]}; see {folder / 'failures'}, mend, "
@@ -122,17 +130,40 @@ def _domains(app: Application, known: Sequence[str]) -> list[str]:
     return list(wanted)
 
 
-def _choose(folder: Path, candidates: Sequence[Job], seeds: Sequence[int], failed: Sequence[Job]) -> dict:
-    """The chosen rate of each (method, setting, amount), as a list of one; none where a candidate failed."""
+def _check_measured(app: Application, maps: Maps, domains: Sequence[str]) -> None:
+    """Reads the dev and test files once, since after hours of training is too late to say that they are bad."""
+    for split in ("dev", "test"):
+        found: set[str] = set()
+        for batch in read_examples(
+            getattr(app.config.data, f"{split}_files"),
+            app.config.data,
+            pair=app.pair,
+            labels=maps.labels,
+            domains=with_excluded(app, maps),
+            optional_columns=OPTIONAL_OUTSIDE_TRAINING,
+            skipped_rows=SkippedRows(None),
+        ):
+            found.update(batch.domain)
+        for name in domains:
+            if name not in found:
+                raise DataError(f"data.{split}_files: no row of domain {name!r}, expected at least one to measure on")
+
+
+def _choose(
+    folder: Path, candidates: Sequence[Job], seeds: Sequence[int], failed: Sequence[Job]
+) -> dict[Group, float | None]:
+    """The chosen rate of each (method, setting, amount); None where a candidate failed."""
     of_candidates = {(*key.values(),) for job in candidates for key in job.keys()}
     lost = {(job.method, job.setting, str(job.amount)) for job in failed}
-    cells = [cell for cell in read_cells(folder) if cell.key in _ordered(of_candidates) and cell.group not in lost]
-    rates = choose_learning_rates(cells, seeds) if cells else {}
+    rates = {}
+    if len(lost) < len({key[:3] for key in _ordered(of_candidates)}):
+        cells = [cell for cell in read_cells(folder) if cell.key in _ordered(of_candidates) and cell.group not in lost]
+        rates = choose_learning_rates(cells, seeds)
     for (method, _, amount), rate in rates.items():
         print(f"learning rate of {method}, {amount}: {rate:g}", flush=True)
     for method, _, amount in sorted(lost):
         print(f"{method}, {amount}: a candidate failed, so no learning rate is chosen and no other seed is run")
-    return {group: [rate] for group, rate in rates.items()} | {group: [] for group in lost}
+    return rates | dict.fromkeys(lost)
 
 
 def _ordered(keys: set[tuple]) -> set[tuple]:

@@ -25,6 +25,7 @@ from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer, restart_optimizer
 from easymft.training.resume import StartingPoint
 from easymft.training.scoring import weights_fingerprint
+from easymft.training.strategy import describe_devices
 from easymft.training.trainable import build_trainable
 from easymft.training.trainer import Trainer
 
@@ -164,6 +165,7 @@ class Fitting:
                 optimizer = tf_keras.mixed_precision.LossScaleOptimizer(optimizer)
             self._trainable.compile(optimizer=optimizer, jit_compile=config.runtime.jit_compile)
         self._inference = BatchInference(classifier, ["logits"], app.strategy)
+        print(describe_devices(app.strategy, app.precision), flush=True)
 
     def train(
         self,

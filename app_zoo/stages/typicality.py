@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from filelock import FileLock
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, padded_length, with_excluded
@@ -87,18 +88,20 @@ def score(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, m
     )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     file = app.cache_folder / f"embeddings-{key}.npy"
-    if file.is_file():
-        embeddings = np.load(file, mmap_mode="r")
-    else:
-        embeddings = embed_dataset(
-            embedder,
-            tokens,
-            file,
-            batch_size=config.batch_size,
-            padded_length=length,
-            strategy=app.strategy,
-            progress=app.config.runtime.progress,
-        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):  # the runs of an experiment share the cache
+        if file.is_file():
+            embeddings = np.load(file, mmap_mode="r")
+        else:
+            embeddings = embed_dataset(
+                embedder,
+                tokens,
+                file,
+                batch_size=config.batch_size,
+                padded_length=length,
+                strategy=app.strategy,
+                progress=app.config.runtime.progress,
+            )
     return score_embeddings(embeddings, tokens, len(maps.domains.names), len(maps.labels.names), config)
 
 

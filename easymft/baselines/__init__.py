@@ -1,1 +1,1 @@
-"""What meta fine-tuning is compared with (METHODS.md 1.5), trained by the same steps."""
+"""What meta fine-tuning is compared with (docs/methods.md 1.5), trained by the same steps."""

@@ -25,7 +25,7 @@ class AdversarialClassifier(tf_keras.Model):
     L = mean_i w_i CE(logits_i, y_i) + mean_i w_i CE(domain_logits_i, k_i), where the encoder gets the gradient of the
     second term times minus weight * (2 / (1 + exp(-gamma * p)) - 1), p from 0 to 1 being the training's progress.
 
-    Source: METHODS.md 1.5, Adv; the schedule is that of Ganin and Lempitsky 2015, section 4.
+    Source: docs/methods.md 1.5, Adv; the schedule is that of Ganin and Lempitsky 2015, section 4.
 
     Args:
         classifier: Features -> {"logits", "text_embedding" [n, d], ...}.

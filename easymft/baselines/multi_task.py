@@ -6,7 +6,7 @@ import tf_keras
 
 
 class MultiTaskClassifier(tf_keras.Model):
-    """Trains the encoder of `classifier` with a linear head for each domain (METHODS.md 1.5, MTL).
+    """Trains the encoder of `classifier` with a linear head for each domain (docs/methods.md 1.5, MTL).
 
     Args:
         classifier: Features -> {"text_embedding" [n, d], ...}, with `dropout`, `head` and `set_head`.

@@ -66,7 +66,26 @@ def find_mode_problems(config: ExperimentConfig, mode: str) -> list[Problem]:
         problems.append(
             _problem(config, "data.dev_files", "at least one file for early stopping", "train.early_stopping_patience")
         )
+    if mode == "experiment":
+        problems += _find_experiment_problems(config)
     return problems
+
+
+def _find_experiment_problems(config: ExperimentConfig) -> Iterator[Problem]:
+    """Settings under which methods would not be what their names say, or amounts not what the table says."""
+    expected = {
+        "data.columns.typicality": (None, "null: each job scores the rows that it may know the labels of"),
+        "data.subset.share": (None, "null: experiment.shares decides"),
+        "data.subset.examples_per_class": (None, "null: experiment.examples_per_class decides"),
+        "mft.weighting": ("typicality", '"typicality": the methods decide'),
+        "mft.typicality.permute": (False, "false: the methods decide"),
+        "train.max_steps": (None, "null: methods of one stage and of two would not pass as often over their examples"),
+    }
+    for path, (value, text) in expected.items():
+        if _value(config, path) != value:
+            yield _problem(config, path, f"{text}, for --mode experiment")
+    if config.mft.domain_loss_weight == 0.0:
+        yield _problem(config, "mft.domain_loss_weight", "more than 0 for --mode experiment: the methods decide")
 
 
 def check_mode(config: ExperimentConfig, mode: str) -> None:
@@ -249,8 +268,11 @@ def _check_experiment(config: ExperimentConfig) -> Iterator[Problem]:
         path = "experiment.shares" if experiment.shares else "experiment.examples_per_class"
         yield _problem(config, path, 'none where experiment.setting is "full"', "experiment.setting")
     used = experiment.methods + [variant.method for variant in experiment.variants.values()]
-    if experiment.setting == "unseen_target" and "mtl" in used:
-        yield _problem(config, "experiment.methods", "no mtl where the target is unseen: it has no head for it")
+    if experiment.setting == "unseen_target":
+        if "mtl" in used:
+            yield _problem(config, "experiment.methods", "no mtl where the target is unseen: it has no head for it")
+        for name in {"two_stage_averaged", "recommended"}.intersection(used):
+            yield _problem(config, "experiment.methods", f"no {name} where the target is unseen: one model, no average")
     for name, variant in experiment.variants.items():
         if name in get_args(MethodName):
             message = "expected a name that is no method's, to tell the two apart"
@@ -258,7 +280,15 @@ def _check_experiment(config: ExperimentConfig) -> Iterator[Problem]:
         if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.]*", name):
             message = "expected a name of letters, digits, _ and ., as files will have it"
             yield Problem(("experiment", "variants", name), message)
-        for path in (*variant.settings, *variant.finetune_settings):
+        where = ("experiment", "variants", name, "finetune_settings")
+        if variant.finetune_settings and variant.method in ("mix", "mtl", "adversarial"):
+            yield Problem(where, f"expected none, as {variant.method} has no fine-tuning")
+        if "mft.preset" in variant.finetune_settings:
+            yield Problem(where, "expected no mft.preset, which is of all stages; name it in settings")
+        for path, value in (variant.settings | variant.finetune_settings).items():
+            if isinstance(value, dict):
+                where = ("experiment", "variants", name, "settings")
+                yield Problem(where, f"expected settings one by one, such as {path}.{next(iter(value), '...')}")
             if path in _DECIDED_BY_EXPERIMENT or path.startswith(("experiment", "data.subset")):
                 where = ("experiment", "variants", name, "settings")
                 yield Problem(where, f"expected settings that the experiment does not decide, got {path!r}")

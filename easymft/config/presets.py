@@ -1,4 +1,4 @@
-"""What the presets `paper`, `easytransfer` and `recommended` decide (METHODS.md 1; docs/results.md)."""
+"""What the presets `paper`, `easytransfer` and `recommended` decide (docs/methods.md 1.6; docs/results.md)."""
 
 from typing import Any
 

@@ -28,7 +28,7 @@ class ColumnsConfig(Section):
     domain: Column | None = Field(None, description="The domain. Without it all rows are of one unnamed domain.")
     label: Column | None = Field(None, description="The class. Not needed to predict.")
     weight: Column | None = Field(None, description="The user's own weight of the example, at least 0.")
-    id: Column | None = Field(None, description="An identifier, used in messages and kept in outputs.")
+    id: Column | None = Field(None, description="An identifier; kept in outputs.")
     typicality: Column | None = Field(None, description="Typicality scores, as written by --mode typicality.")
 
 
@@ -144,7 +144,7 @@ class ModelConfig(Section):
 
 
 class TypicalityConfig(Section):
-    """How typical an example is for its class (METHODS.md 1.1)."""
+    """How typical an example is for its class (docs/methods.md 1.1)."""
 
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(0.5, description="Weight of the in-domain cosine.")
     embedding: Literal["token_mean", "pooled"] | None = Field(
@@ -158,7 +158,7 @@ class TypicalityConfig(Section):
     whitening_epsilon: Annotated[float, Field(gt=0.0)] = Field(1e-5, description="Added to the eigenvalues.")
     rescale_to_mean_1: bool = Field(False, description="Divide the scores by their mean.")
     permute: bool = Field(
-        False, description="A control: give the scores to other examples, at random (METHODS.md 1.5, Random-t)."
+        False, description="A control: give the scores to other examples, at random (docs/methods.md 1.5, Random-t)."
     )
     decimals: Annotated[int, Field(ge=0, le=9)] | None = Field(
         None, description="Round the scores. Preset; easytransfer: 5, paper: null, full float32."
@@ -167,7 +167,7 @@ class TypicalityConfig(Section):
 
 
 class MFTConfig(Section):
-    """Meta fine-tuning: typicality weights and domain corruption (METHODS.md 1)."""
+    """Meta fine-tuning: typicality weights and domain corruption (docs/methods.md 1)."""
 
     preset: Literal["paper", "easytransfer", "recommended"] = Field(
         "recommended", description="Decides every field that is null."
@@ -195,7 +195,7 @@ class MFTConfig(Section):
 
 
 class BaselineConfig(Section):
-    """What --mode meta_tune trains in place of meta fine-tuning, to compare it with (METHODS.md 1.5)."""
+    """What --mode meta_tune trains in place of meta fine-tuning, to compare it with (docs/methods.md 1.5)."""
 
     method: Literal["none", "adversarial", "multi_task"] = Field(
         "none",
@@ -211,7 +211,7 @@ class BaselineConfig(Section):
 
 
 class TrainConfig(Section):
-    """Optimisation (METHODS.md 1.4)."""
+    """Optimisation (docs/methods.md 1.4)."""
 
     domains: Literal["all", "union"] | list[str] = Field(
         "all",
@@ -316,7 +316,7 @@ class VariantConfig(Section):
 
 
 class ComparisonConfig(Section):
-    """Settings of --mode experiment: methods x domains x amounts of data x seeds (METHODS.md 1.5)."""
+    """Settings of --mode experiment: methods x domains x amounts of data x seeds (docs/methods.md 1.5)."""
 
     methods: Annotated[list[MethodName], Field(min_length=1)] = Field(
         _METHODS,

@@ -19,7 +19,7 @@ class BatchPlan:
 
     Either every epoch holds each example once, in ceil(N / B) batches of which the last may be smaller. Or, with
     `continuous_epochs`, the epochs form one stream that is cut into int(N * epochs / B) + 1 batches of exactly B
-    (METHODS.md 1.4, EasyTransfer); a batch then belongs to the epoch of its first example.
+    (docs/methods.md 1.4, EasyTransfer); a batch then belongs to the epoch of its first example.
 
     Attributes:
         steps_per_epoch: ceil(N / B), the batches of an epoch; of a stream, the most that an epoch has.

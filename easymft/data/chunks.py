@@ -1,6 +1,6 @@
 """Chunks of rows as the readers of the file formats hand them on, before their values are checked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,19 +27,6 @@ class Chunk(Protocol):
 
     def table(self, keep: np.ndarray | None) -> pa.Table:
         """Returns all columns; with `keep`, a [n] mask, only those rows."""
-
-
-class FileReader(Protocol):
-    """A file of one format.
-
-    Attributes:
-        names: The names of its columns, in order.
-    """
-
-    names: tuple[str, ...]
-
-    def chunks(self) -> Iterator[Chunk]:
-        """Yields the file's rows; may be called once."""
 
 
 @dataclass

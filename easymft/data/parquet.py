@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from easymft.data.chunks import ArrowChunk
-from easymft.errors import DataError
+from easymft.errors import DataError, one_line
 
 
 class ParquetReader:
@@ -34,7 +34,7 @@ class ParquetReader:
                 self._schema = file.schema_arrow
                 rows = file.metadata.num_rows
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: is no readable Parquet file ({_one_line(error)}).") from error
+            raise DataError(f"{path}: is no readable Parquet file ({one_line(error)}).") from error
         if rows == 0:
             raise DataError(f"{path}: is empty (no rows), expected rows.")
         self.names = tuple(self._schema.names)
@@ -80,8 +80,4 @@ class ParquetReader:
                     yield ArrowChunk(np.arange(row, row + len(table), dtype=np.int64), table)
                     row += len(table)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{self._path}: from row {row} on cannot be read ({_one_line(error)}).") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+            raise DataError(f"{self._path}: from row {row} on cannot be read ({one_line(error)}).") from error

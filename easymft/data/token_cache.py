@@ -172,6 +172,8 @@ def _temporary_folder(folder: Path) -> Iterator[Path]:
         if not (folder / SUMMARY_FILE).exists():
             temporary.rename(folder)
     except OSError as error:
+        if (folder / SUMMARY_FILE).exists():  # faster by a moment
+            return
         raise DataError(f"{temporary}: the token cache cannot be written ({error.strerror or error}).") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

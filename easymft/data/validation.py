@@ -200,8 +200,8 @@ def _warnings(report: ValidationReport, new_domains: list[str], *, has_domains: 
     if new_domains:
         yield (
             f"test: {', '.join(map(repr, new_domains))}: no domain of the train files; a model of all domains "
-            "(meta_tune, or finetune with train.domains union) is evaluated on such rows, models of single domains are "
-            "not."
+            "(meta_tune, or finetune with train.domains union) is evaluated on such rows, finetune with a model for "
+            "each domain refuses them."
         )
     if has_domains and len(report.domains) - len(new_domains) == 1:
         yield f"all rows are of the one domain {report.domains[0]!r}; meta_tune needs at least two."

@@ -1,11 +1,11 @@
 """The tables of an experiment laid out, as Markdown and as LaTeX."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from easymft.evaluation.experiment_tables import Comparison, ResultTable, Score
-from easymft.evaluation.experiment_words import seed_notes, shown_p, shown_points, shown_rate, table_title
-from easymft.evaluation.typicality_files import escape_markdown
+from easymft.evaluation.experiment_words import shown_p, shown_points, shown_rate, table_notes, table_title
+from easymft.evaluation.markdown import escape_markdown, markdown_row
 
 EXPLANATION = (
     "Test accuracy in percent: mean ± sample standard deviation over seeds; the average is of the domains alike, for "
@@ -77,12 +77,12 @@ def render_markdown(tables: Sequence[ResultTable], left_out: Sequence[str] = ())
         parts += [LEFT_OUT, "\n".join(f"- {escape_markdown(line)}" for line in left_out)]
     for table in tables:
         headings, rows = lay_out(table)
-        lines = [_markdown_row(map(escape_markdown, headings)), "|---|" + "---:|" * (len(headings) - 1)]
+        lines = [markdown_row(map(escape_markdown, headings)), "|---|" + "---:|" * (len(headings) - 1)]
         for row in rows:
             texts = [escape_markdown(cell.whole) for cell in row]
-            lines.append(_markdown_row(f"**{t}**" if cell.best else t for t, cell in zip(texts, row, strict=True)))
+            lines.append(markdown_row(f"**{t}**" if cell.best else t for t, cell in zip(texts, row, strict=True)))
         parts += [f"## {escape_markdown(table_title(table))}", "\n".join(lines)]
-        parts.append("\n".join(f"- {escape_markdown(note)}" for note in seed_notes(table)))
+        parts.append("\n".join(f"- {escape_markdown(note)}" for note in table_notes(table)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -97,7 +97,7 @@ def render_latex(tables: Sequence[ResultTable], left_out: Sequence[str] = ()) ->
         parts.append("\n".join(f"% {' '.join(line.split())}" for line in (LEFT_OUT, *left_out)))
     for number, table in enumerate(tables, start=1):
         headings, rows = lay_out(table)
-        caption = f"{table_title(table)}. {EXPLANATION} {' '.join(seed_notes(table))}"
+        caption = f"{table_title(table)}. {EXPLANATION} {' '.join(table_notes(table))}"
         lines = [
             r"\begin{table}",
             r"\centering",
@@ -151,7 +151,3 @@ def _lay_out_comparison(comparison: Comparison | None) -> Cell:
 def _of(text: str, count: int, plain: int) -> str:
     """Returns "1e-4 (of 3)", or the text alone where the count is the plain one."""
     return text if count == plain else f"{text} (of {count})"
-
-
-def _markdown_row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"

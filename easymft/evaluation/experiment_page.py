@@ -14,10 +14,10 @@ from easymft.evaluation.experiment_words import (
     best_row,
     count_beyond_noise,
     headline,
-    seed_notes,
     shown_count,
     shown_points,
     shown_rate,
+    table_notes,
     table_title,
     verdicts,
 )
@@ -120,7 +120,7 @@ def _render_overview(tables: Sequence[ResultTable]) -> str:
 def _render_section(table: ResultTable, number: int, pictures: Iterable[Picture]) -> str:
     title = escape(table_title(table))
     parts = [f'<h2 id="table-{number}">{title}</h2>', f"<p>{escape(headline(table))}</p>", _render_table(table)]
-    parts.append(f'<ul class="notes">{_items(seed_notes(table))}</ul>')
+    parts.append(f'<ul class="notes">{_items(table_notes(table))}</ul>')
     sentences = verdicts(table)
     if sentences:
         parts.append(f"<h3>What the differences say</h3>\n<ul>{_items(sentences)}</ul>")

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from easymft.data.bad_rows import shown
 from easymft.errors import DataError
-from easymft.files import replacing
+from easymft.files import PART, replacing
 
 Setting = Literal["full", "all_then_few", "few_both", "unseen_target"]
 Group = tuple[str, str, str]  # method, setting, amount
@@ -164,7 +164,7 @@ def read_records(folder: Path, kind: TypeAdapter[Record]) -> Iterable[tuple[Path
     Raises:
         DataError: A file cannot be read or is not of this kind: file, place and value of all that is wrong with it.
     """
-    for file in sorted(file for file in folder.glob("*.json") if not file.name.startswith(".part.")):
+    for file in sorted(file for file in folder.glob("*.json") if not file.name.startswith(PART)):
         try:
             yield file, kind.validate_json(file.read_bytes())
         except ValidationError as error:

@@ -1,18 +1,19 @@
 """The summary of an experiment: everything that is made of its cells, in one call."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from easymft.errors import DataError
 from easymft.evaluation.experiment_csv import write_cells_csv, write_table_csv
 from easymft.evaluation.experiment_failures import read_failures
 from easymft.evaluation.experiment_hparams import write_hparams
 from easymft.evaluation.experiment_layout import render_latex, render_markdown
 from easymft.evaluation.experiment_page import Picture, Pictures, render_page
 from easymft.evaluation.experiment_plots import draw_differences, draw_few_shot_curves, draw_seed_spread
-from easymft.evaluation.experiment_results import choose_learning_rates, find_incomplete_rates, read_cells
+from easymft.evaluation.experiment_results import Group, choose_learning_rates, find_incomplete_rates, read_cells
 from easymft.evaluation.experiment_tables import ResultTable, build_tables
 from easymft.evaluation.experiment_words import table_title
 from easymft.evaluation.plots import save_figure
@@ -21,17 +22,21 @@ from easymft.files import replacing
 _PICTURES = ("few_shot_curves.png", "seed_spread_*.png", "differences_*.png")
 
 
-def write_summary(folder: str | Path, selection_seeds: Sequence[int]) -> Path:
+def write_summary(
+    folder: str | Path, selection_seeds: Sequence[int], rates: Mapping[Group, float | None] | None = None
+) -> Path:
     """Sums up an experiment, with the chosen learning rate of each method alone in tables and pictures.
 
-    A method of whose rates one lacks cells of `selection_seeds`, as where a cell failed, is in no table of that setting
-    and amount, and the summary says so.
+    A method without a chosen rate is in no table of that setting and amount, and the summary says so.
 
     Args:
         folder: Has cells/*.json and, where cells failed, failures/*.json. Gets summary/: index.html, table.md,
             table.csv, table.tex, cells.csv (every cell of every rate), the pictures, and hparams/ for TensorBoard.
             Each file is replaced as a whole, and pictures of an earlier summary that are not made anew are removed.
         selection_seeds: The seeds whose dev accuracy decides on learning rates.
+        rates: (method, setting, amount) -> what the experiment has decided already; None: not to be decided, as a
+            candidate failed. Of other methods in the folder all rates are compared; one of whose rates lacks cells of
+            `selection_seeds` has no choice.
 
     Returns:
         The page, summary/index.html.
@@ -41,12 +46,17 @@ def write_summary(folder: str | Path, selection_seeds: Sequence[int]) -> Path:
             differ.
         ValueError: `selection_seeds` is empty.
     """
-    cells, failures = read_cells(folder), read_failures(folder)
-    incomplete = find_incomplete_rates(cells, selection_seeds)
-    decided = [cell for cell in cells if cell.group not in incomplete]
-    chosen = choose_learning_rates(decided or cells, selection_seeds)
-    left_out = [line for lines in incomplete.values() for line in lines]
-    tables = build_tables(decided, chosen)
+    cells, failures, rates = read_cells(folder), read_failures(folder), rates or {}
+    others = [cell for cell in cells if cell.group not in rates]
+    incomplete = find_incomplete_rates(others, selection_seeds)
+    chosen = {group: rate for group, rate in rates.items() if rate is not None}
+    others = [cell for cell in others if cell.group not in incomplete]
+    chosen |= choose_learning_rates(others, selection_seeds)
+    left_out = [f"{' / '.join(group)}: no result of a learning rate" for group, rate in rates.items() if rate is None]
+    left_out += [line for lines in incomplete.values() for line in lines]
+    if not chosen:
+        raise DataError("\n".join(left_out))
+    tables = build_tables([cell for cell in cells if cell.group in chosen], chosen)
     summary = Path(folder) / "summary"
     pictures = _draw_pictures(tables, summary)
     write_cells_csv(summary / "cells.csv", cells, chosen)

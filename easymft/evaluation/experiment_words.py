@@ -13,6 +13,13 @@ SETTING_TITLES = {
     "few_both": "Few data in both stages",
     "unseen_target": "Target domain unseen in the first stage",
 }
+# What an amount is no amount of.
+AMOUNT_NOTES = {
+    "all_then_few": "The amount is that of the fine-tuning; the first stage, and with it mix, mtl and adversarial, "
+    "which have no other, is of all rows.",
+    "unseen_target": "The amount is that of the fine-tuning; mix and adversarial, which have none, have seen no label "
+    "of the target but those of its dev rows, by which their learning rate is chosen.",
+}
 
 
 def table_title(table: ResultTable) -> str:
@@ -56,8 +63,8 @@ def shown_seeds(seeds: Iterable[int]) -> str:
     return f"seed{'s' if len(names) != 1 else ''} {', '.join(names) or 'none'}"
 
 
-def seed_notes(table: ResultTable) -> list[str]:
-    """Says which seeds are there, which are missing, and which have no partner; at least one line."""
+def table_notes(table: ResultTable) -> list[str]:
+    """Says what the amount means, which seeds are there, which are missing and have no partner; at least one line."""
     notes = []
     for row in table.rows:
         absent = [seed for seed in table.seeds if seed not in row.seeds]
@@ -81,7 +88,7 @@ def seed_notes(table: ResultTable) -> list[str]:
                 )
     if not notes:
         notes.append(f"Every method has every domain with {shown_seeds(table.seeds)}; methods are paired by seed.")
-    return notes
+    return [AMOUNT_NOTES[table.setting], *notes] if table.setting in AMOUNT_NOTES else notes
 
 
 def is_beyond_noise(comparison: Comparison) -> bool:

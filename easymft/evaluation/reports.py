@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from easymft.evaluation.markdown import escape_markdown, markdown_row
 from easymft.files import replacing
 
 _TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "loss": "loss"}
@@ -79,11 +80,12 @@ def comparison_table(results: Mapping[str, Mapping[str, Any]], metric: str = "ac
 
 def comparison_markdown(results: Mapping[str, Mapping[str, Any]], metric: str = "accuracy") -> str:
     """Returns `comparison_rows` as a Markdown table, the best value of each row in bold."""
-    lines = [_markdown_row([f"domain ({_TITLES[metric]})", *results]), "|---|" + "---:|" * len(results)]
+    headings = [f"domain ({_TITLES[metric]})", *map(escape_markdown, results)]
+    lines = [markdown_row(headings), "|---|" + "---:|" * len(results)]
     for name, values in comparison_rows(results, metric).items():
         best = _best(values, metric)
         cells = [f"**{_shown(v, metric)}**" if v is not None and v == best else _shown(v, metric) for v in values]
-        lines.append(_markdown_row([name, *cells]))
+        lines.append(markdown_row([escape_markdown(name), *cells]))
     return "\n".join(lines) + "\n"
 
 
@@ -94,10 +96,6 @@ def print_table(table: Table, console: Console | None = None) -> None:
     if not console.is_terminal:
         console.width = max(console.width, 200)
     console.print(table)
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _cells(metrics: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins import projector
 
-from easymft.evaluation.typicality_files import escape_markdown, render_summaries
+from easymft.evaluation.markdown import escape_markdown
+from easymft.evaluation.typicality_files import render_summaries
 from easymft.evaluation.typicality_report import ScoredText, Text, TypicalityReport, shorten_text
 from easymft.files import replacing
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from easymft.evaluation.markdown import escape_markdown
 from easymft.evaluation.plots import draw_typicality, save_figure
 from easymft.evaluation.typicality_report import ScoredText, Summary, TypicalityReport
 from easymft.files import replacing
 
 MARKDOWN_NAME, PICTURE_NAME = "typicality.md", "typicality.png"
-_ESCAPED = str.maketrans({mark: "\\" + mark for mark in "\\|`*_[]#~$"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
 def write_typicality_report(folder: str | Path, report: TypicalityReport) -> tuple[Path, Path]:
@@ -61,11 +61,6 @@ def render_texts(texts: Iterable[ScoredText]) -> str:
         names = f"{escape_markdown(found.domain) or 'all'} | {escape_markdown(found.label)}"
         lines.append(f"| {found.typicality:.4f} | {names} | {found.row:,} | {escape_markdown(found.text)} |")
     return "\n".join(lines) + "\n"
-
-
-def escape_markdown(text: str) -> str:
-    """Returns `text` so that Markdown shows it as it is, also inside a table."""
-    return text.translate(_ESCAPED)
 
 
 def _numbers(summary: Summary) -> list[str]:

@@ -1,7 +1,6 @@
 """Tensors of a Hugging Face folder (safetensors, whole or in shards), read and written."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from easymft.errors import CheckpointError
+from easymft.errors import CheckpointError, one_line
 from easymft.model_zoo.tensor_store import TensorStore, list_names
 from easymft.model_zoo.weight_map import HEAD_BIAS, HEAD_KERNEL, get_variable, weight_rows
 
@@ -123,7 +122,7 @@ def _read_index(file: Path) -> dict[str, str]:
     try:
         weight_map = json.loads(file.read_text(encoding="utf-8"))["weight_map"]
     except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{file}: no JSON object with a weight_map ({_one_line(error)})") from error
+        raise CheckpointError(f"{file}: no JSON object with a weight_map ({one_line(error)})") from error
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise CheckpointError(f"{file}: weight_map is {weight_map!r:.80}; expected tensor names and their files")
     return weight_map
@@ -135,7 +134,7 @@ def _list_tensors(file: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(file, framework="tf") as tensors:
             return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: damaged or cut short ({_one_line(error)}); fetch or write it again") from error
+        raise CheckpointError(f"{file}: damaged or cut short ({one_line(error)}); fetch or write it again") from error
 
 
 def _read_tensor(file: Path, name: str) -> np.ndarray:
@@ -144,9 +143,4 @@ def _read_tensor(file: Path, name: str) -> np.ndarray:
         with safe_open(file, framework="tf") as tensors:
             return tensors.get_tensor(name).numpy()
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: tensor {name} cannot be read ({_one_line(error)})") from error
-
-
-def _one_line(error: Exception) -> str:
-    """An error's text on one line."""
-    return re.sub(r"\s+", " ", str(error)).strip()
+        raise CheckpointError(f"{file}: tensor {name} cannot be read ({one_line(error)})") from error

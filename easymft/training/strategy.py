@@ -71,6 +71,12 @@ def mirrored_strategy(*devices: str) -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(list(devices))
 
 
+def describe_devices(strategy: tf.distribute.Strategy, precision: str) -> str:
+    """What a run computes on, for people: "computing on 2 GPUs, precision mixed_bfloat16"."""
+    count, kind = strategy.num_replicas_in_sync, strategy.extended.worker_devices[0].split(":")[-2]
+    return f"computing on {count} {kind}{'s' * (count > 1)}, precision {precision}"
+
+
 COMPUTE_DTYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 and, the last, Arm
 

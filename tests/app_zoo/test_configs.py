@@ -136,7 +136,7 @@ def test_dry_run(name, project, tmp_path, monkeypatch, capfd):
     code = main(words)
     said = capfd.readouterr()
     assert code == 0, said.err
-    assert said.out.endswith(f"dry run of --mode {words[1]}: everything loads and one batch runs\n")
+    assert said.out.endswith(f"dry run of --mode {words[1]}: {MODES[words[1]].dry_run}\n")
     assert contents(tmp_path) == before
 
 

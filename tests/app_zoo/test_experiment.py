@@ -1,6 +1,8 @@
 """--mode experiment on the small project: the plan, jobs in this process, what is skipped, what fails."""
 
 import json
+import os
+import re
 import subprocess
 from typing import get_args
 
@@ -8,6 +10,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from app_zoo.experiment import harness
+from app_zoo.experiment import job as job_module
 from app_zoo.experiment.job import run_job
 from app_zoo.experiment.methods import METHODS, methods_of
 from app_zoo.experiment.plan import Amount, plan_jobs
@@ -61,6 +64,8 @@ def test_where_labels_are_few(setting, in_joint, in_final):
             in_joint,
             in_final,
         )
+        # The dev rows of both stages are of the same seed, where these are few.
+        assert job.joint.settings["data.subset.seed"] == job.final.settings["data.subset.seed"] == 1
         excluded = job.joint.settings.get("data.subset.exclude_domains", [])
         assert excluded == (list(job.domains) if setting == "unseen_target" else [])
         assert str(job.amount) == "5%" and job.keys()[0]["amount"] == "5%"
@@ -77,7 +82,7 @@ def test_a_variant_is_a_method_with_settings_and_epochs_of_its_own():
     assert list(jobs) == ["mft_full", *variants]
     full, strong, short, theirs, averaged = jobs.values()
     assert averaged.joint == full.joint
-    assert averaged.final.settings == full.final.settings | {"train.average_domains": 1.0}
+    assert averaged.final.settings == full.final.settings | {"train.average_domains": 1.0, "train.domains": "all"}
     changed = {"mft.domain_loss_weight": 1.0}
     assert strong.joint.settings == full.joint.settings | changed
     assert strong.final.settings == full.final.settings | changed | {"model.weights": strong.joint.name}
@@ -116,6 +121,9 @@ def test_a_method_says_whether_domains_are_averaged_whatever_the_preset():
         ({"x": {"finetune_settings": {"train.epochs": 9}}}, "does not decide, got 'train.epochs'"),
         ({"x": {"finetune_settings": {"train.average_domains": 9}}}, "train.average_domains: expected"),
         ({"x": {"method": "mft"}}, "experiment.variants.x.method: expected one of"),
+        ({"x": {"settings": {"runtime": {"deterministic": True}}}}, "one by one, such as runtime.deterministic"),
+        ({"x": {"finetune_settings": {"mft.preset": "paper"}}}, "expected no mft.preset, which is of all stages"),
+        ({"x": {"method": "mix", "finetune_settings": {"model.head": "fresh"}}}, "none, as mix has no fine-tuning"),
     ],
 )
 def test_a_variant_that_is_none_is_said_before_anything_is_trained(project, variants, message):
@@ -123,6 +131,19 @@ def test_a_variant_that_is_none_is_said_before_anything_is_trained(project, vari
     before = project.snapshot()
     assert message in project.fail("experiment")
     assert set(project.snapshot()) - set(before) <= {"config.json"}  # the test's own
+
+
+def test_an_average_is_of_all_domains_whichever_are_tested():
+    jobs = plan(methods=["two_stage", "two_stage_averaged"], domains=["a"])
+    assert [job.final.settings["train.domains"] for job in jobs] == [["a"], "all"]
+    assert [job.domains for job in jobs] == [("a",), ("a",)]
+
+
+def test_an_unseen_target_joins_the_domains_that_are_excluded_anyway():
+    config = make_config(methods=["two_stage"], setting="unseen_target")
+    config.data.subset.exclude_domains = ["b"]
+    (job,) = plan_jobs(config, ["a"], [1], {("two_stage", "unseen_target", "100%"): [1e-3]})
+    assert job.joint.settings["data.subset.exclude_domains"] == ["b", "a"]
 
 
 def test_a_subset_is_of_the_seed():
@@ -206,12 +227,47 @@ def test_a_method_whose_candidate_fails_is_not_run_further(project, fake):
     assert ("single", 2, 1e-3) not in fake.done and ("mix", 2, 1e-3) in fake.done
 
 
+def test_where_every_candidate_fails_that_is_said(project, fake):
+    set_small(project, methods=["mix"])
+    fake.broken = {("mix", 1)}
+    result = project.run("experiment")
+    assert result.code == 2 and "2 jobs failed, first mix, 100%, seed 1" in result.err, result
+    assert not (project.folder / "run/summary").exists()
+
+
+def test_the_table_has_the_rate_that_the_experiment_chose(project, fake):
+    """Although the folder has cells of a better one."""
+    set_small(project, methods=["two_stage"], seeds=[1])
+    project.succeed("experiment")
+    set_small(project, methods=["two_stage"], seeds=[1, 2], learning_rates=[1e-3])
+    assert "learning rate of two_stage, 100%: 0.001" in project.succeed("experiment")
+    rows = (project.folder / "run/summary/table.csv").read_text().splitlines()
+    assert len(rows) == 2 and ",0.001," in rows[1]
+
+
+def test_the_stage_before_was_trained_again(tmp_path):
+    before, after = tmp_path / "joint", tmp_path / "final"
+    changes = {"model.weights": str(before)}
+    for folder, second in ((before, 10), (after, 20)):
+        folder.mkdir()
+        (folder / "run.json").write_text("{}")
+        os.utime(folder / "run.json", (second, second))
+    job_module._forget_other_weights(after, changes)
+    assert after.is_dir()
+    os.utime(before / "run.json", (30, 30))
+    job_module._forget_other_weights(after, {})
+    assert after.is_dir()
+    job_module._forget_other_weights(after, changes)
+    assert not after.exists() and before.is_dir()
+
+
 def test_cells_are_what_the_modes_give(project):
     """A job in a process of its own, and the same stages by hand: the cell's accuracy is evaluate's."""
     set_small(project, methods=["mft_full"], seeds=[1], learning_rates=[1e-3], keep_models=True)
     project.succeed("experiment")
     folder = project.folder
     common = ["runtime.seed=1", "train.learning_rate=0.001", "train.epochs=1", "experiment={}"]
+    common.append("train.average_domains=0")
     project.succeed("meta_tune", *common, f"output_folder={folder}/hand")
     project.succeed("finetune", *common, f"model.weights={folder}/hand", f"output_folder={folder}/tuned")
     found = json.loads((folder / "tuned/metrics.json").read_text())
@@ -264,7 +320,9 @@ def test_mistakes(project):
     set_small(project, methods=["mix"], domains=["vhs"])
     assert project.fail("experiment").startswith("experiment.domains: unknown domain 'vhs', expected some of book, dvd")
     set_small(project, methods=["mtl"], setting="unseen_target", shares=[0.1])
-    assert "experiment.methods" in project.fail("experiment")
+    assert "no mtl where the target is unseen" in project.fail("experiment")
+    set_small(project, methods=["recommended"], setting="unseen_target", shares=[0.1])
+    assert "no recommended where the target is unseen" in project.fail("experiment")
     set_small(project, methods=["mix"], shares=[0.1])
     assert "experiment.shares" in project.fail("experiment")
     set_small(project, methods=["mix", "mix"])
@@ -295,8 +353,47 @@ def test_the_cells_are_of_one_test_file(project, fake):
     assert "holds another run (data.test_files: " in project.fail("experiment")
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("data.columns.typicality", "score", "data.columns.typicality: expected null"),
+        ("data.subset.share", 0.5, "data.subset.share: expected null: experiment.shares decides"),
+        ("data.subset.examples_per_class", 3, "data.subset.examples_per_class: expected null"),
+        ("mft.weighting", "none", 'mft.weighting: expected "typicality": the methods decide'),
+        ("mft.typicality.permute", True, "mft.typicality.permute: expected false"),
+        ("mft.domain_loss_weight", 0, "mft.domain_loss_weight: expected more than 0"),
+        ("train.max_steps", 5, "train.max_steps: expected null"),
+    ],
+)
+def test_settings_that_would_make_methods_other_than_their_names(project, fake, path, value, message):
+    set_small(project, methods=["mix"])
+    project.set(path, value)
+    assert message in project.fail("experiment")
+    assert fake.done == [] and not (project.folder / "run").exists()
+
+
+def test_what_is_measured_is_read_before_anything_is_trained(project, fake):
+    set_small(project, methods=["mix"])
+    rows = project.read_rows("test.tsv")
+    project.change("test.tsv", 3, lambda row: re.sub(b"dvd|book|phone", b"vhs", row))
+    assert "test.tsv: row 3, column 'domain': unknown domain 'vhs'" in project.fail("experiment")
+    lines = ["\t".join(rows[0])] + ["\t".join(row.values()) for row in rows if row["domain"] != "dvd"]
+    project.write("test.tsv", "\n".join(lines) + "\n")
+    assert project.fail("experiment") == (
+        "data.test_files: no row of domain 'dvd', expected at least one to measure on"
+    )
+    assert fake.done == [] and not (project.folder / "run/cells").exists()
+
+
+def test_the_cells_are_of_one_content_of_the_test_file(project, fake):
+    set_small(project, methods=["mix"], seeds=[1], learning_rates=[1e-3])
+    project.succeed("experiment")
+    project.change("test.tsv", 3, lambda row: row.replace(b" ", b"  ", 1))
+    assert "data.test_files" in project.fail("experiment")
+
+
 def test_a_summary_is_written_by_one_process_at_a_time(project, fake, monkeypatch):
-    def write(folder, selection):
+    def write(folder, *decided):
         with pytest.raises(Timeout):
             FileLock(folder / "locks" / "folder.lock", timeout=0).acquire()
         return "page"

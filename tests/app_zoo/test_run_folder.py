@@ -129,7 +129,8 @@ def test_another_mode_and_other_things_are_refused(folder, make_config):
 
 def test_what_is_written_before_the_run_is_not_in_the_way(folder, make_config):
     (folder.path / "cache").mkdir(parents=True)
-    for name in ("validation.json", "skipped_rows_train.tsv", ".part.validation.json"):
+    left = (".part.17.4711.validation.json", ".part.17.4711.run.json")
+    for name in ("validation.json", "skipped_rows_train.tsv", *left):
         (folder.path / name).write_text("")
     assert folder.check(make_config(), "meta_tune", INPUTS) is False
     folder.claim(make_config(), "meta_tune", INPUTS)

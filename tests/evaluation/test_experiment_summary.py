@@ -9,7 +9,7 @@ from easymft.errors import DataError
 from easymft.evaluation.experiment_failures import CellFailure, write_failure
 from easymft.evaluation.experiment_results import write_cell
 from easymft.evaluation.experiment_summary import write_summary
-from easymft.evaluation.typicality_files import escape_markdown
+from easymft.evaluation.markdown import escape_markdown
 
 OUTCOMES = {
     "two_stage": {1: {"books": "0111", "dvd": "0011"}, 2: {"books": "0111", "dvd": "0001"}},
@@ -83,6 +83,19 @@ def test_a_method_whose_rate_cannot_be_chosen_is_left_out_and_named(folder, make
     assert f"<li>{html.escape(said)}</li>" in (summary / "index.html").read_text(encoding="utf-8")
     assert "tw<" not in (summary / "table.csv").read_text(encoding="utf-8")
     assert (summary / "cells.csv").read_text(encoding="utf-8").count(",undecided,") == 3
+
+
+def test_what_the_experiment_decided_is_shown(folder, make_cells):
+    worse = {"mft_full": {1: {"books": "0000", "dvd": "0000"}}}
+    for cell in make_cells(worse, setting="few_both", amount="5%", dev=0.4):
+        write_cell(folder, dataclasses.replace(cell, learning_rate=1e-2))
+    decided = {("mft_full", "few_both", "5%"): 1e-2, ("two_stage", "few_both", "5%"): None}
+    summary = write_summary(folder, [1], decided).parent
+    with (summary / "table.csv").open(encoding="utf-8") as stream:
+        rates = {row["method"]: row["learning_rate"] for row in csv.DictReader(stream) if row["amount"] == "5%"}
+    assert rates["mft_full"] == "0.01" and "two_stage" not in rates
+    latex = (summary / "table.tex").read_text(encoding="utf-8")
+    assert "two_stage / few_both / 5%: no result of a learning rate" in latex
 
 
 def test_no_method_is_left(tmp_path, make_cell):

@@ -1,12 +1,14 @@
+import dataclasses
+
 import pytest
 
 from easymft.evaluation.experiment_tables import Comparison, MethodRow, ResultTable, Score
 from easymft.evaluation.experiment_words import (
     headline,
-    seed_notes,
     shown_p,
     shown_points,
     shown_rate,
+    table_notes,
     table_title,
     verdict,
     verdicts,
@@ -122,7 +124,16 @@ def test_title():
 
 def test_notes_when_nothing_is_missing(make_table):
     table = make_table({method: {1: {"a": "01"}, 2: {"a": "11"}} for method in ("mix", "mft")})
-    assert seed_notes(table) == ["Every method has every domain with seeds 1, 2; methods are paired by seed."]
+    assert table_notes(table) == ["Every method has every domain with seeds 1, 2; methods are paired by seed."]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"), [("all_then_few", "of all rows"), ("unseen_target", "no label of the target")]
+)
+def test_notes_say_what_an_amount_is_not_of(make_table, setting, said):
+    table = make_table({method: {1: {"a": "01"}} for method in ("mix", "mft")})
+    amount, *others = table_notes(dataclasses.replace(table, setting=setting))
+    assert said in amount and others == table_notes(table)
 
 
 def test_notes_on_what_is_missing(make_table):
@@ -130,7 +141,7 @@ def test_notes_on_what_is_missing(make_table):
     table = make_table(
         {"mix": {1: whole, 2: whole, 3: whole}, "mft": {1: whole, 2: {"a": "0101"}}, "x": {2: {"b": "0111"}}}
     )
-    assert seed_notes(table) == [
+    assert table_notes(table) == [
         "mft has no result for seed 3.",
         "mft with seed 2 has no result for b: that seed counts in the columns of its other domains, but neither in the "
         "average nor in comparisons.",

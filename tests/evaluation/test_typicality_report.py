@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from easymft.evaluation import typicality_report
-from easymft.evaluation.typicality_files import escape_markdown, render_markdown, write_typicality_report
+from easymft.evaluation.markdown import escape_markdown
+from easymft.evaluation.typicality_files import render_markdown, write_typicality_report
 from easymft.evaluation.typicality_report import build_typicality_report, shorten_text
 
 LABELS, DOMAINS = ("NEG", "POS"), ("books", "dvd")

@@ -21,7 +21,7 @@ def mean_vector(vectors):
 
 
 def slow_typicality(embeddings, labels, domains, alpha, out_of_domain):
-    """The definition in METHODS 1.1, one example at a time, in plain Python."""
+    """The definition in docs/methods.md 1.1, one example at a time, in plain Python."""
     scores = []
     for embedding, label, domain in zip(embeddings, labels, domains, strict=True):
         cells = {}

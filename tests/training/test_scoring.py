@@ -110,7 +110,7 @@ def mean(vectors):
 
 
 def plain_typicality(embeddings, labels, domains, alpha, out_of_domain):
-    """METHODS 1.1 in plain Python."""
+    """docs/methods.md 1.1 in plain Python."""
     cells = {}
     for vector, label, domain in zip(embeddings, labels, domains, strict=True):
         cells.setdefault((domain, label), []).append(vector)

@@ -1,7 +1,7 @@
 import tensorflow as tf
 
 from easymft.config.schema import RuntimeConfig
-from easymft.training.strategy import configure_runtime
+from easymft.training.strategy import configure_runtime, describe_devices
 
 
 def reduce_rows(strategy, rows):
@@ -23,3 +23,10 @@ def test_a_process_may_configure_its_runtime_again():
         assert strategy.num_replicas_in_sync == 2
         found.append(reduce_rows(strategy, rows))
     assert found == [[2.0] * 3, [2.0] * 4, [2.0] * 5]
+
+
+def test_what_a_run_computes_on():
+    strategy = configure_runtime(RuntimeConfig(strategy="mirrored", logical_cpus=2))
+    assert describe_devices(strategy, "float32") == "computing on 2 CPUs, precision float32"
+    one = configure_runtime(RuntimeConfig(strategy="one_device", logical_cpus=2))
+    assert describe_devices(one, "mixed_bfloat16") == "computing on 1 CPU, precision mixed_bfloat16"
