@@ -52,6 +52,8 @@ WITHOUT = {
     "length grouping": ["length_grouping"],
     "packing and length grouping": ["packing", "length_grouping"],
     "written gradients": ["written_gradients"],
+    "GELU's slope with its value": ["gelu_with_slope"],
+    "biases' gradients as products": ["bias_products"],
     "dropout from bytes": ["byte_dropout"],
     "AdamW as one operation": ["one_op_adamw"],
     "all of it: Model Garden's encoder, rows padded to the maximum": ALL_TRICKS,

@@ -14,13 +14,13 @@ import tf_keras
 from benchmark_tokens import PREDICT_BATCH, WARM_STEPS, Report
 
 from app_zoo.base import Application
-from app_zoo.inputs import load_tokens, plan_steps, training_batches
+from app_zoo.inputs import load_tokens, padded_length, plan_steps, training_batches
 from app_zoo.registry import resolve_application
 from app_zoo.stages import meta_tune
 from app_zoo.stages.fitting import load_weights
 from easymft.config.loading import load_config
 from easymft.data.batching import BatchPlan, make_dataset
-from easymft.modeling import fast_ops
+from easymft.modeling import fast_encoder, fast_ops
 from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer
 from easymft.training.trainable import build_trainable
@@ -51,6 +51,11 @@ def mask_of_floats(dropout: fast_ops.Dropout, shape: tf.Tensor, dtype: tf.DType)
     return tf.cast(drawn >= 1.0 - 1.0 / dropout.scale, dtype)
 
 
+def sum_of_copied_rows(inputs: tf.Tensor) -> tf.Tensor:
+    """In place of `fast_ops._sum_of_rows`: of a copy in float32, whatever the type."""
+    return tf.reduce_sum(tf.cast(inputs, tf.float32), 0)
+
+
 # What an ablation takes away -> how. The overrides of a config, or a patch of the code.
 OVERRIDES = {
     "bfloat16": ["runtime.precision=float32"],
@@ -61,6 +66,8 @@ OVERRIDES = {
 PATCHES = {
     "written_gradients": lambda: mock.patch.object(tf, "custom_gradient", without_custom_gradient),
     "byte_dropout": lambda: mock.patch.object(fast_ops.Dropout, "mask", mask_of_floats),
+    "gelu_with_slope": lambda: mock.patch.object(fast_encoder, "GELU_SCALE", 1.0),
+    "bias_products": lambda: mock.patch.object(fast_ops, "_sum_of_rows", sum_of_copied_rows),
 }
 ABLATIONS = sorted({*OVERRIDES, *PATCHES, "packing", "one_op_adamw"})
 
@@ -119,7 +126,7 @@ def train(app: Application, rows: int, steps: int, ablations: list[str], report:
 def predict(app: Application, rows: int, steps: int, ablations: list[str], report: Report) -> None:
     """Runs evaluation's forward pass likewise."""
     tokens, _, classifier = prepare(app, rows, ablations)
-    padded = app.config.data.max_sequence_length if app.config.data.padding == "max_length" else None
+    padded = padded_length(app)
     plan = BatchPlan(tokens.lengths, PREDICT_BATCH, seed=0, shuffle=False, group_by_length=padded is None)
     batches = plan.batches(0)
     np.random.default_rng(0).shuffle(batches)

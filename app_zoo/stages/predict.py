@@ -9,15 +9,15 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from app_zoo.base import Application
+from app_zoo.inputs import padded_length
 from app_zoo.run_folder import check_writable
-from app_zoo.stages.trained import TrainedRun, load_classifier, load_preprocessor, open_run
+from app_zoo.stages.trained import PartInference, TrainedRun, load_preprocessor, open_run
 from easymft.data.batching import PREFETCHED_BATCHES, with_options
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.sources import expand_files
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.writing import TableWriter, same_form
 from easymft.errors import ConfigError, DataError
-from easymft.training.inference import BatchInference
 
 _PARALLEL_BATCHES = 2  # tokenised at once
 
@@ -78,6 +78,8 @@ def _columns(probabilities: np.ndarray, labels: tuple[str, ...]) -> dict[str, li
 class Predictor:
     """Probabilities for batches of examples, each row by the model of its domain where there are several.
 
+    There is one network in memory, whatever the number of domains.
+
     Args:
         app: The application, for device, batch size and padding.
         trained: The run.
@@ -85,16 +87,13 @@ class Predictor:
 
     def __init__(self, app: Application, trained: TrainedRun):
         self._batch_size = app.config.prediction.batch_size
-        self._length = app.config.data.max_sequence_length if app.config.data.padding == "max_length" else None
+        self._length = padded_length(app)
         self._num_labels = len(trained.maps.labels.names)
         self._preprocessor: TextPreprocessor = load_preprocessor(trained)
         names = ["text", "text_pair"] if app.pair else ["text"]
         signature = dict.fromkeys(names, tf.TensorSpec([None], tf.string)) | {"index": tf.TensorSpec([None], tf.int64)}
         self._tokenise = tf.function(self._tokenised, input_signature=[signature])  # traced once, not for every chunk
-        self._models = {
-            part: BatchInference(load_classifier(app, trained, part)[0], ["logits"], app.strategy)
-            for part in trained.parts
-        }
+        self._parts, self._inference = trained.parts, PartInference(app, trained)
 
     def __call__(self, batch: ExampleBatch) -> np.ndarray:
         """Probabilities [n, M] float32 of a batch's rows.
@@ -104,19 +103,19 @@ class Predictor:
         """
         logits = np.zeros([len(batch.rows), self._num_labels], np.float32)
         for part, rows in self._rows_by_model(batch).items():
-            for index, outputs in self._models[part](self._dataset(batch, rows)):
+            for index, outputs in self._inference(part)(self._dataset(batch, rows)):
                 logits[index] = outputs["logits"]
         return tf.nn.softmax(logits).numpy()
 
     def _rows_by_model(self, batch: ExampleBatch) -> dict[str, np.ndarray]:
-        if "" in self._models:
+        if self._parts == [""]:
             return {"": np.arange(len(batch.rows))}
         for row, domain in zip(batch.rows, batch.domain, strict=True):
-            if domain not in self._models:
-                known = ", ".join(self._models)
+            if domain not in self._parts:
+                known = ", ".join(self._parts)
                 raise DataError(f"{batch.file}: row {row}: no model for domain {domain!r}, expected one of {known}")
         domains = np.array(batch.domain)
-        return {part: rows for part in self._models if len(rows := np.flatnonzero(domains == part))}
+        return {part: rows for part in self._parts if len(rows := np.flatnonzero(domains == part))}
 
     def _tokenised(self, part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features = self._preprocessor(part["text"], part.get("text_pair"), self._length)

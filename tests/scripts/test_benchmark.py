@@ -17,7 +17,7 @@ import tensorflow as tf
 from app_zoo.base import Application
 from app_zoo.registry import resolve_application
 from easymft.config.loading import load_config
-from easymft.modeling import fast_ops
+from easymft.modeling import fast_encoder, fast_ops
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def report(monkeypatch):
 
 @pytest.mark.parametrize(
     "ablations",
-    [[], ["written_gradients", "byte_dropout", "bfloat16"], [*benchmark.ALL_TRICKS]],
+    [[], [*benchmark_easymft.PATCHES, "bfloat16"], [*benchmark.ALL_TRICKS]],
 )
 def test_measures_training_and_prediction(make_app, report, capsys, ablations):
     overrides = [override for name in ablations for override in benchmark_easymft.OVERRIDES.get(name, [])]
@@ -73,10 +73,21 @@ def test_ablations_are_of_what_the_code_calls(make_app, report):
     with mock.patch.object(benchmark_easymft, "PATCHES", patches):
         benchmark_easymft.train(make_app(), 40, 1, ["byte_dropout"], report)
     assert called == ["byte_dropout"]
-    before = tf.custom_gradient, fast_ops.Dropout.mask
-    with benchmark_easymft.patched(["written_gradients", "byte_dropout"]):
-        assert tf.custom_gradient is not before[0] and fast_ops.Dropout.mask is not before[1]
-    assert (tf.custom_gradient, fast_ops.Dropout.mask) == before
+
+    def patched():
+        return tf.custom_gradient, fast_ops.Dropout.mask, fast_encoder.GELU_SCALE, fast_ops._sum_of_rows
+
+    before = patched()
+    with benchmark_easymft.patched(list(names)):
+        assert not any(one is other for one, other in zip(patched(), before, strict=True))
+    assert patched() == before
+
+
+def test_sums_of_copied_rows_are_the_same():
+    rows = tf.cast(tf.random.stateless_normal([50, 3], [1, 2]), tf.bfloat16)
+    found, expected = benchmark_easymft.sum_of_copied_rows(rows), fast_ops._sum_of_rows(rows)
+    assert found.dtype == expected.dtype == tf.float32
+    np.testing.assert_allclose(found, expected, rtol=2**-7, atol=1e-2)
 
 
 def test_dropout_of_floats_keeps_the_same_share():
