@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from app_zoo.registry import MODES
 from easymft.training.callbacks import SaveState
 
 IS_KILLED = """
@@ -96,7 +97,7 @@ def test_a_listed_domain_and_a_restarted_run_give_the_same_model(trained, tmp_pa
     mode, weights, *words = trained.commands["domains"]
     project.succeed(mode, weights, *words, f"output_folder={tmp_path}/listed", 'train.domains=["dvd"]')
     assert sorted(path.name for path in (tmp_path / "listed").iterdir() if (path / "best").is_dir()) == ["dvd"]
-    expected = (project.folder / "domains/dvd/best/model.safetensors").read_bytes()
+    expected = (project.folder / "domains/dvd/tuned/model.safetensors").read_bytes()  # before it was averaged
     assert (tmp_path / "listed/dvd/best/model.safetensors").read_bytes() == expected
 
     before = project.snapshot("domains")
@@ -107,7 +108,7 @@ def test_a_listed_domain_and_a_restarted_run_give_the_same_model(trained, tmp_pa
     project.write("domains/config.json", config)
     project.succeed(mode, weights.replace(str(trained.folder), str(project.folder)), *words)
     after = project.snapshot("domains")
-    for part in ("book/", "phone/", "dvd/best", "dvd/last"):
+    for part in ("book/", "phone/", "dvd/best", "dvd/last", "dvd/tuned"):
         names = [name for name in before if name.startswith(f"domains/{part}")]
         assert names and [before[name] for name in names] == [after.get(name) for name in names], part
 
@@ -202,7 +203,7 @@ def test_a_dry_run_leaves_nothing_behind(project, mode, tmp_path, monkeypatch):
     project.words(mode)
     before = project.snapshot()
     out = project.succeed(mode, dry_run=True)
-    assert out.endswith(f"dry run of --mode {mode}: everything loads and one batch runs\n")
+    assert out.endswith(f"dry run of --mode {mode}: {MODES[mode].dry_run}\n")
     assert project.snapshot() == before and not list((tmp_path / "scratch").glob("easymft*"))
 
 
@@ -240,7 +241,7 @@ def test_a_domain_does_not_depend_on_those_before_it(project):
     """They are trained and evaluated by one traced network; the first has more rows than the other, so more steps."""
     rows = enumerate(project.make_rows(66, seed=1))
     project.write_rows("train.tsv", [row for number, row in rows if row[1] == "dvd" or number < 36])
-    small = ("train.epochs=2", "model.dropout=0.2", "evaluation.batch_size=5")
+    small = ("train.epochs=2", "model.dropout=0.2", "evaluation.batch_size=5", "train.average_domains=0")
     project.succeed("finetune", *small, f"output_folder={project.folder}/all", 'train.domains=["dvd","book"]')
     project.succeed("finetune", *small, f"output_folder={project.folder}/one", 'train.domains=["book"]')
     names = ("best/model.safetensors", "last/model.safetensors")
