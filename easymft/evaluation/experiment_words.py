@@ -65,27 +65,31 @@ def shown_seeds(seeds: Iterable[int]) -> str:
 
 def table_notes(table: ResultTable) -> list[str]:
     """Says what the amount means, which seeds are there, which are missing and have no partner; at least one line."""
-    notes = []
+    said: dict[str, list[str]] = {}  # what is to be said -> of which methods
     for row in table.rows:
         absent = [seed for seed in table.seeds if seed not in row.seeds]
         if absent:
-            notes.append(f"{row.method} has no result for {shown_seeds(absent)}.")
+            said.setdefault(f"no result for {shown_seeds(absent)}.", []).append(row.method)
         for seed in row.seeds:
             lacking = [name for name, score in row.by_domain.items() if score is None or seed not in score.seeds]
             if lacking:
-                notes.append(
-                    f"{row.method} with seed {seed} has no result for {', '.join(lacking)}: that seed counts in the "
-                    "columns of its other domains, but neither in the average nor in comparisons."
+                text = (
+                    f"with seed {seed} no result for {', '.join(lacking)}: that seed counts in the columns of the "
+                    "other domains, but neither in the average nor in comparisons."
                 )
+                said.setdefault(text, []).append(row.method)
     for row in table.rows:
         for baseline, comparison in row.comparisons.items():
             if comparison is None:
-                notes.append(f"{row.method} is not compared with {baseline}: no seed has every domain under both.")
+                text = f"not compared with {baseline}, as no seed has every domain under both."
+                said.setdefault(text, []).append(row.method)
             elif comparison.without_partner:
-                notes.append(
-                    f"{row.method} against {baseline} is over {shown_seeds(comparison.by_seed)}; without a partner "
-                    f"and left out of the comparison: {shown_seeds(comparison.without_partner)}."
+                text = (
+                    f"compared with {baseline} over {shown_seeds(comparison.by_seed)}; left out for want of a partner: "
+                    f"{shown_seeds(comparison.without_partner)}."
                 )
+                said.setdefault(text, []).append(row.method)
+    notes = [f"{', '.join(methods)}: {text}" for text, methods in said.items()]
     if not notes:
         notes.append(f"Every method has every domain with {shown_seeds(table.seeds)}; methods are paired by seed.")
     return [AMOUNT_NOTES[table.setting], *notes] if table.setting in AMOUNT_NOTES else notes

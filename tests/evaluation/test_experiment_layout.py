@@ -59,7 +59,7 @@ def test_markdown(make_table):
     assert lines[start + 4] == "| two\\_stage | **75.0 ± 0.0** | 37.5 ± 17.7 | 56.2 ± 8.8 | – | 2 | 1e-4 |"
     assert lines[start + 5].startswith("| a\\|b | **75.0** | 50.0 | 62.5 | 0.0 \\[0.0, 0.0\\] | 1 ")
     assert lines[start + 6].startswith("| mft\\_full | **75.0 ± 0.0** | **62.5 ± 17.7** | **68.8 ± 8.8** | +12.5 \\[")
-    assert "- a\\|b has no result for seed 2." in lines
+    assert "- a\\|b: no result for seed 2." in lines
     assert "1. " not in text and "sample standard deviation" in lines[2]
 
 

@@ -139,15 +139,20 @@ def test_notes_say_what_an_amount_is_not_of(make_table, setting, said):
 def test_notes_on_what_is_missing(make_table):
     whole = {"a": "0101", "b": "1101"}
     table = make_table(
-        {"mix": {1: whole, 2: whole, 3: whole}, "mft": {1: whole, 2: {"a": "0101"}}, "x": {2: {"b": "0111"}}}
+        {
+            "mix": {1: whole, 2: whole, 3: whole},
+            "mft": {1: whole, 2: {"a": "0101"}},
+            "x": {2: {"b": "0111"}},
+            "y": {1: whole, 2: {"a": "0111"}},
+        }
     )
     assert table_notes(table) == [
-        "mft has no result for seed 3.",
-        "mft with seed 2 has no result for b: that seed counts in the columns of its other domains, but neither in the "
+        "mft, y: no result for seed 3.",
+        "mft, y: with seed 2 no result for b: that seed counts in the columns of the other domains, but neither in the "
         "average nor in comparisons.",
-        "x has no result for seeds 1, 3.",
-        "x with seed 2 has no result for a: that seed counts in the columns of its other domains, but neither in the "
+        "x: no result for seeds 1, 3.",
+        "x: with seed 2 no result for a: that seed counts in the columns of the other domains, but neither in the "
         "average nor in comparisons.",
-        "mft against mix is over seed 1; without a partner and left out of the comparison: seeds 2, 3.",
-        "x is not compared with mix: no seed has every domain under both.",
+        "mft, y: compared with mix over seed 1; left out for want of a partner: seeds 2, 3.",
+        "x: not compared with mix, as no seed has every domain under both.",
     ]
