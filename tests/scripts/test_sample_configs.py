@@ -22,8 +22,10 @@ def test_config_loads_for_the_mode_of_its_command(file):
     assert config.output_folder.startswith("runs/sample/")
 
 
-def test_both_fine_tunings_differ_in_their_start_only():
+def test_both_fine_tunings_differ_in_their_start_and_the_average_only():
     names = ("finetune", "finetune_from_mft")
     plain, from_mft = (load_config(str(ROOT / f"configs/sample/{name}.json"), []) for name in names)
     assert from_mft.model.weights == "runs/sample/meta_tune"
+    assert (plain.train.average_domains, from_mft.train.average_domains) == (0.0, 0.5)
+    plain.train.average_domains = 0.5
     assert plain.train == from_mft.train and plain.data == from_mft.data and plain.runtime == from_mft.runtime
