@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from easymft.files import replacing
+
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_FOLDER = ROOT / "configs" / "sample"
 WORDING_FILE = Path(__file__).resolve().parent / "sample_wording.toml"
@@ -132,10 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{file}: not what this script makes; run it without --check", file=sys.stderr)
                 return 1
             continue
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(file.name + ".tmp")
-        temporary.write_text(render(rows), encoding="utf-8")
-        temporary.replace(file)
+        with replacing(file) as part:
+            part.write_text(render(rows), encoding="utf-8")
         print(f"{file}: {len(rows)} rows")
     return 0
 

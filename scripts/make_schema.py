@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from easymft.config.loading import config_json_schema  # noqa: E402
+from easymft.files import replacing  # noqa: E402
 
 SCHEMA_FILE = ROOT / "configs" / "schema.json"
 
@@ -24,9 +25,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only say whether the file is current")
     if parser.parse_args().check:
         return 0 if SCHEMA_FILE.is_file() and SCHEMA_FILE.read_text(encoding="utf-8") == render_schema() else 1
-    temporary = SCHEMA_FILE.with_suffix(".tmp")
-    temporary.write_text(render_schema(), encoding="utf-8")
-    temporary.replace(SCHEMA_FILE)
+    with replacing(SCHEMA_FILE) as part:
+        part.write_text(render_schema(), encoding="utf-8")
     return 0
 
 

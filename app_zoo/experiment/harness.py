@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from app_zoo.experiment.plan import Job, Stage
 from easymft.evaluation.experiment_failures import CellFailure, write_failure
-from easymft.evaluation.experiment_results import key_name
+from easymft.evaluation.experiment_results import Cell, key_name
 
 _POLL_SECONDS = 5.0
 _ERROR_LINES = 3
@@ -102,8 +102,7 @@ class Harness:
 
 
 def _name(key: dict[str, object]) -> str:
-    order = ("method", "setting", "amount", "domain", "seed", "learning_rate")
-    return key_name([key[name] for name in order])
+    return key_name(Cell(**key).key)
 
 
 def run_process(folder: Path, job: Job) -> str:

@@ -22,7 +22,7 @@ from easymft.data.labels import save_maps
 from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, read_examples
 from easymft.data.sources import digest_files, expand_files
 from easymft.errors import ConfigError, DataError, EasyMFTError
-from easymft.evaluation.experiment_results import Group, choose_learning_rates, read_cells
+from easymft.evaluation.experiment_results import Cell, Group, choose_learning_rates, read_cells
 from easymft.evaluation.experiment_summary import write_summary
 
 _VARIANTS = "variants.json"
@@ -153,19 +153,12 @@ def _choose(
     folder: Path, candidates: Sequence[Job], seeds: Sequence[int], failed: Sequence[Job]
 ) -> dict[Group, float | None]:
     """The chosen rate of each (method, setting, amount); None where a candidate failed."""
-    of_candidates = {(*key.values(),) for job in candidates for key in job.keys()}
-    lost = {(job.method, job.setting, str(job.amount)) for job in failed}
-    rates = {}
-    if len(lost) < len({key[:3] for key in _ordered(of_candidates)}):
-        cells = [cell for cell in read_cells(folder) if cell.key in _ordered(of_candidates) and cell.group not in lost]
-        rates = choose_learning_rates(cells, seeds)
+    lost = {Cell(**key).group for job in failed for key in job.keys()}
+    tried = [cell for job in candidates for key in job.keys() if (cell := Cell(**key)).group not in lost]
+    keys = {cell.key for cell in tried}
+    rates = choose_learning_rates([cell for cell in read_cells(folder) if cell.key in keys], seeds) if keys else {}
     for (method, _, amount), rate in rates.items():
         print(f"learning rate of {method}, {amount}: {rate:g}", flush=True)
     for method, _, amount in sorted(lost):
         print(f"{method}, {amount}: a candidate failed, so no learning rate is chosen and no other seed is run")
     return rates | dict.fromkeys(lost)
-
-
-def _ordered(keys: set[tuple]) -> set[tuple]:
-    """Keys of jobs (method, setting, amount, seed, domain, rate) in the order of cells' keys."""
-    return {(method, setting, amount, domain, seed, rate) for method, setting, amount, seed, domain, rate in keys}

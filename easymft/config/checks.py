@@ -286,11 +286,10 @@ def _check_experiment(config: ExperimentConfig) -> Iterator[Problem]:
         if "mft.preset" in variant.finetune_settings:
             yield Problem(where, "expected no mft.preset, which is of all stages; name it in settings")
         for path, value in (variant.settings | variant.finetune_settings).items():
+            where = ("experiment", "variants", name, "settings")
             if isinstance(value, dict):
-                where = ("experiment", "variants", name, "settings")
                 yield Problem(where, f"expected settings one by one, such as {path}.{next(iter(value), '...')}")
             if path in _DECIDED_BY_EXPERIMENT or path.startswith(("experiment", "data.subset")):
-                where = ("experiment", "variants", name, "settings")
                 yield Problem(where, f"expected settings that the experiment does not decide, got {path!r}")
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api
 
 from easymft.evaluation.experiment_results import CellResult, key_name
+from easymft.files import PART
 
 HPARAMS = ("method", "setting", "amount", "domain", "seed", "learning_rate")
 _METRICS = {"dev/accuracy": "dev accuracy", "test/accuracy": "test accuracy"}
@@ -25,7 +26,7 @@ def write_hparams(folder: str | Path, cells: Sequence[CellResult]) -> None:
         cells: Of all learning rates.
     """
     folder = Path(folder)
-    part = folder.with_name(f".part.{folder.name}")
+    part = folder.with_name(f"{PART}{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     try:
         _write_config(part, cells)

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 import tensorflow as tf
 
 RATE_STEPS = 256  # a dropout rate is rounded to so many parts, as a mask compares random bytes
-
+GELU_SCALE = math.sqrt(0.5)  # of the error function's argument
 
 _local_kernels = ContextVar("local_kernels", default=False)
 
@@ -109,9 +109,6 @@ def gelu(inputs: tf.Tensor, approximate: bool, fused: bool = False) -> tf.Tensor
     return activation(inputs)
 
 
-GELU_SCALE = math.sqrt(0.5)
-
-
 def gelu_to_train(inputs: tf.Tensor) -> tf.Tensor:
     """GELU(inputs / GELU_SCALE) / GELU_SCALE by the error function, in the type of `inputs`.
 
@@ -161,6 +158,7 @@ def add_and_normalize(
         dropout: None for none.
     """
     mask = None if dropout is None else dropout.mask(tf.shape(inputs), inputs.dtype)
+
     @tf.custom_gradient
     def normalize(total: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, object]:
         centered = total - tf.reduce_mean(total, -1, keepdims=True)
