@@ -16,6 +16,7 @@ from app_zoo.experiment.plan import Job, amounts_of, plan_jobs
 from app_zoo.inputs import with_excluded
 from app_zoo.run_folder import write_json
 from easymft.config.loading import dump_config
+from easymft.config.presets import AVERAGE_DOMAINS, preset_value
 from easymft.config.schema import ExperimentConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import save_maps
@@ -84,10 +85,14 @@ def _lock(folder: Path) -> FileLock:
 
 def _tell_decided(config: ExperimentConfig) -> None:
     """Says which of the config's settings an experiment does not follow."""
-    given = config.train.model_fields_set & {"epochs", "learning_rate", "domains"}
-    if given:
-        names = ", ".join(f"train.{name}" for name in sorted(given))
-        print(f"note: {names}: not followed; experiment.* and the methods decide", flush=True)
+    given = config.train.model_fields_set
+    names = [f"train.{name}" for name in ("domains", "epochs", "learning_rate") if name in given]
+    if config.train.average_domains != preset_value(config.mft.preset, AVERAGE_DOMAINS):
+        names.append(AVERAGE_DOMAINS)
+    if "seed" in config.runtime.model_fields_set:
+        names.append("runtime.seed")
+    if names:
+        print(f"note: {', '.join(names)}: not followed; experiment.* and the methods decide", flush=True)
 
 
 def _variants_of(folder: Path, config: ExperimentConfig) -> dict[str, Any]:

@@ -33,18 +33,22 @@ PRESET_FIELDS = tuple(_PRESET_VALUES)
 PRESET_TYPICALITY_FIELDS = {path.rsplit(".", 1)[1] for path in _PRESET_VALUES if path.startswith("mft.typicality.")}
 
 
+def preset_value(preset: str, path: str) -> Any:
+    """What a preset decides of one of `PRESET_FIELDS`."""
+    given = RECOMMENDED if preset == "recommended" else {}
+    return given.get(path, _PRESET_VALUES[path][preset == "easytransfer"])
+
+
 def resolve_presets(config: ExperimentConfig) -> ExperimentConfig:
     """Returns a copy of `config` in which every field left to the preset holds the preset's value."""
     resolved = config.model_copy(deep=True)
-    column = int(resolved.mft.preset == "easytransfer")
-    recommended = RECOMMENDED if resolved.mft.preset == "recommended" else {}
-    for path, values in _PRESET_VALUES.items():
+    for path in PRESET_FIELDS:
         section: Any = resolved
         *parents, name = path.split(".")
         for parent in parents:
             section = getattr(section, parent)
         if getattr(section, name) is None:
-            setattr(section, name, recommended.get(path, values[column]))
+            setattr(section, name, preset_value(resolved.mft.preset, path))
     if resolved.data.group_by_length is None:
         resolved.data.group_by_length = resolved.data.padding == "longest"
     return resolved

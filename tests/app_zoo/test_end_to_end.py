@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from app_zoo.base import Application
 from app_zoo.registry import MODES
 from easymft.training.callbacks import SaveState
 
@@ -156,6 +157,13 @@ def test_evaluate_and_predict_agree(trained, tmp_path):
     for row in found:
         matrix[("neg", "pos").index(row["label"]), ("neg", "pos").index(row["predicted_label"])] += 1
     assert metrics["overall"]["confusion_matrix"] == matrix.tolist()
+
+
+def test_prediction_loads_one_network_for_all_domains(trained, tmp_path, monkeypatch):
+    load, loaded = Application.load_encoder, []
+    monkeypatch.setattr(Application, "load_encoder", lambda app, model: loaded.append(model) or load(app, model))
+    trained.succeed("predict", f"prediction.output_file={tmp_path}/a.tsv", "prediction.chunk_size=5")
+    assert len(loaded) == 1 and len({row["domain"] for row in trained.read_rows(tmp_path / "a.tsv")}) == 3
 
 
 def test_predictions_do_not_depend_on_how_they_are_made(trained, tmp_path):

@@ -6,6 +6,7 @@ import re
 import subprocess
 from typing import get_args
 
+import numpy as np
 import pytest
 from filelock import FileLock, Timeout
 
@@ -245,6 +246,36 @@ def test_the_table_has_the_rate_that_the_experiment_chose(project, fake):
     assert len(rows) == 2 and ",0.001," in rows[1]
 
 
+def test_models_are_removed_as_a_whole(tmp_path, monkeypatch):
+    """Who is killed while removing one must not leave what looks finished; nor does it matter who removed it."""
+    job = plan(methods=["two_stage"])[0]
+    target = tmp_path / "runs" / job.joint.name
+    (target / "best").mkdir(parents=True)
+    (target / "run.json").write_text("{}")
+    mine = harness.Harness(tmp_path, keep_models=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.shutil, "rmtree", lambda folder, ignore_errors: None)  # killed before it was done
+        mine._remove(job.joint)
+    assert not target.exists()
+    mine._remove(job.joint)
+    (tmp_path / "runs" / job.joint.name).mkdir()
+    mine._remove(job.joint)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_processes_that_share_a_cache_embed_once(project, monkeypatch):
+    def embed(embedder, tokens, file, **options):
+        with pytest.raises(Timeout):
+            FileLock(file.with_suffix(".lock"), timeout=0).acquire()
+        found.append(file)
+        return np.ones([tokens.num_examples, 4], np.float32)
+
+    found = []
+    monkeypatch.setattr("app_zoo.stages.typicality.embed_dataset", embed)
+    project.succeed("typicality")
+    assert [file.parent for file in found] == [project.folder / "run/cache"]
+
+
 def test_the_stage_before_was_trained_again(tmp_path):
     before, after = tmp_path / "joint", tmp_path / "final"
     changes = {"model.weights": str(before)}
@@ -344,6 +375,10 @@ def test_what_an_experiment_decides_is_said(project, fake):
     set_small(project, methods=["mix"], seeds=[1], learning_rates=[1e-3])
     out = project.succeed("experiment")
     assert "note: train.epochs, train.learning_rate: not followed; experiment.* and the methods decide" in out
+    project.set("train", {"global_batch_size": 8})
+    assert "note:" not in project.succeed("experiment", f"output_folder={project.folder}/plain")
+    words = ("train.average_domains=0.25", "runtime.seed=3", f"output_folder={project.folder}/other")
+    assert "note: train.average_domains, runtime.seed: not followed" in project.succeed("experiment", *words)
 
 
 def test_the_cells_are_of_one_test_file(project, fake):
