@@ -1,31 +1,48 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Writing files and folders so that nobody ever sees half of one."""
 
 import glob
 import os
+import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PART = ".part."  # how temporary names begin
-STALE_SECONDS = 24 * 3600  # a temporary file that old was left by a process that was killed
+STALE_SECONDS = 24 * 3600  # what is that old under such a name was left by a process that was killed
+
+
+def part_name(path: Path) -> Path:
+    """A name beside `path` for a file or folder that is to take its place.
+
+    It is this writer's own, as several processes may write the same, and ends as `path` does, since writers choose the
+    format by it. Missing folders above are made, and what a killed writer left beside long ago is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{PART}*.{glob.escape(path.name)}"):
+        with suppress(FileNotFoundError):  # gone meanwhile
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+    return path.with_name(f"{PART}{os.getpid()}.{time.time_ns()}.{path.name}")
 
 
 @contextmanager
 def replacing(file: str | Path) -> Iterator[Path]:
-    """Gives a temporary name beside `file`, which takes its place if the block ends well and is removed otherwise.
-
-    The temporary name is this writer's own, as several processes may write the same file, and ends as `file` does,
-    since writers choose the format by it. Missing folders are made, and what a killed writer left long ago is removed.
-    """
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{PART}{os.getpid()}.{time.time_ns()}.{file.name}")
-    for left in file.parent.glob(f"{PART}*.{glob.escape(file.name)}"):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            left.unlink(missing_ok=True)
+    """Gives a name (`part_name`) for what takes the place of `file` if the block ends well, and is removed if not."""
+    part = part_name(Path(file))
     try:
         yield part
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `folder`, for the block to fill and to rename; removed at the end if still there."""
+    part = part_name(folder)
+    part.mkdir()
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from easymft.errors import DataError
+from easymft.files import part_name
 
 _SHOWN_CHARACTERS = 60
 
@@ -64,10 +65,9 @@ class SkippedRows:
         self._last: tuple[str, int] | None = None
         self._stream: TextIO | None = None
         if self.path is not None:
-            self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = open(self._temporary, "w", encoding="utf-8", newline="")
+                self._part = part_name(self.path)
+                self._stream = open(self._part, "w", encoding="utf-8", newline="")
             except OSError as error:
                 raise DataError(f"{self.path}: cannot be written ({error.strerror}).") from error
             self._write("file", "row", "column", "problem", "value")
@@ -92,9 +92,9 @@ class SkippedRows:
         self._stream.close()
         self._stream = None
         if discard:
-            self._temporary.unlink()
+            self._part.unlink()
         else:
-            self._temporary.replace(self.path)
+            self._part.replace(self.path)
 
     def __enter__(self) -> "SkippedRows":
         """Returns itself."""

@@ -3,9 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
-import shutil
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +26,7 @@ from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.token_dataset import ARRAYS, SUMMARY_FILE, TokenDataset
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import DataError
+from easymft.files import new_folder
 
 _VERSION = 1  # Goes up whenever the same input would make other arrays.
 _SKIPPED_FILE = "skipped_rows.jsonl"
@@ -36,7 +34,6 @@ _DATA_SETTINGS = ("columns", "column_names", "header", "quoting", "strip_whitesp
 _CHUNK_ROWS = 2048
 _FEW_ROWS = 512  # Of fewer, the time to trace the graph is longer than what the graph saves.
 _WORKERS = 2
-_STALE_SECONDS = 24 * 3600
 
 
 def build_token_dataset(
@@ -157,26 +154,16 @@ def _content_key(paths: Sequence[str], settings: dict[str, Any], vocabulary: Voc
 @contextlib.contextmanager
 def _temporary_folder(folder: Path) -> Iterator[Path]:
     """Yields an empty folder that becomes `folder` at the end, or is removed after an error."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{time.time_ns()}.tmp")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in folder.parent.glob(f".{folder.name}.*.tmp"):  # by a process that was killed
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-        temporary.mkdir()
-    except OSError as error:
-        raise DataError(f"{folder.parent}: the token cache cannot be written ({error.strerror}).") from error
-    try:
-        yield temporary
-        # A process that built the same at the same time may have been faster; its folder holds the same.
-        if not (folder / SUMMARY_FILE).exists():
-            temporary.rename(folder)
+        with new_folder(folder) as part:
+            yield part
+            # A process that built the same at the same time may have been faster; its folder holds the same.
+            if not (folder / SUMMARY_FILE).exists():
+                part.rename(folder)
     except OSError as error:
         if (folder / SUMMARY_FILE).exists():  # faster by a moment
             return
-        raise DataError(f"{temporary}: the token cache cannot be written ({error.strerror or error}).") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise DataError(f"{folder}: the token cache cannot be written ({error.strerror or error}).") from error
 
 
 class _SkippedRowsCopy(SkippedRows):

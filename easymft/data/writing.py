@@ -14,6 +14,7 @@ from easymft.config.schema import DataConfig
 from easymft.data.columns import has_header
 from easymft.data.sources import expand_files, file_format
 from easymft.errors import DataError
+from easymft.files import part_name
 
 _BREAKS_TSV = "[\t\n]"
 
@@ -54,10 +55,9 @@ class TableWriter:
                 f"{self.path}: cannot write {self.path.suffix or 'a file without an ending'}, expected .tsv or .jsonl"
             )
         self._header = header
-        self._part = self.path.with_name(self.path.name + ".part")
         self._rows = 0
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._part = part_name(self.path)
             self._stream = open(self._part, "w", encoding="utf-8", newline="\n")
         except OSError as error:
             raise DataError(f"{self.path}: cannot be written ({error.strerror})") from error

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api
 
 from easymft.evaluation.experiment_results import CellResult, key_name
-from easymft.files import PART
+from easymft.files import new_folder
 
 HPARAMS = ("method", "setting", "amount", "domain", "seed", "learning_rate")
 _METRICS = {"dev/accuracy": "dev accuracy", "test/accuracy": "test accuracy"}
@@ -26,16 +26,12 @@ def write_hparams(folder: str | Path, cells: Sequence[CellResult]) -> None:
         cells: Of all learning rates.
     """
     folder = Path(folder)
-    part = folder.with_name(f"{PART}{folder.name}")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with new_folder(folder) as part:
         _write_config(part, cells)
         for cell in cells:
             _write_session(part / key_name(cell.key), cell)
         shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        part.rename(folder)
 
 
 def _write_config(folder: Path, cells: Sequence[CellResult]) -> None:

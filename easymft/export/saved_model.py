@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from easymft.errors import ExportError
 from easymft.export.op_check import check_ops
 from easymft.export.self_check import check_reloaded
 from easymft.export.serving_model import ServingModel
+from easymft.files import new_folder
 
 METADATA, LABELS, VOCABULARY = "easymft.json", "labels.txt", "vocab.txt"
 
@@ -129,11 +129,10 @@ def is_same_export(target: Path, metadata: dict[str, Any]) -> bool:
 def _writing(target: Path) -> Iterator[tuple[Path, Path]]:
     """Gives a folder to make, which takes the place of `target` if the block ends well, and one for scratch files."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Of another name than a number, so that a server that watches the folder does not take it for a version.
-        with TemporaryDirectory(prefix=f".{target.name}.new.", dir=target.parent) as scratch:
-            new = Path(scratch) / "saved_model"
-            yield new, Path(scratch)
+        # The temporary name is no number, so that a server that watches the folder does not take it for a version.
+        with new_folder(target) as scratch:
+            new = scratch / "saved_model"
+            yield new, scratch
             new.rename(target)
     except ExportError as error:
         raise ExportError(f"{target}: not written: {error}") from error

@@ -1,13 +1,13 @@
 """Folders that appear whole or not at all, and folders that a user may have meant."""
 
 import difflib
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from easymft.errors import CheckpointError
+from easymft.files import new_folder
 from easymft.model_zoo.tensor_store import list_names
 
 
@@ -31,14 +31,11 @@ def replace_folder(folder: str | Path, *, known_files: tuple[str, ...] = ()) -> 
     folder = Path(folder)
     restore_folder(folder)
     _check_replaceable(folder, known_files)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = folder.parent / f".{folder.name}.new.{os.getpid()}"
-        shutil.rmtree(new, ignore_errors=True)  # of a killed process that had the same number
-        new.mkdir()
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            new = stack.enter_context(new_folder(folder))
+        except OSError as error:
+            raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from error
         yield new
         # Some writers make their files readable by the owner alone.
         for file in new.iterdir():
@@ -51,8 +48,6 @@ def replace_folder(folder: str | Path, *, known_files: tuple[str, ...] = ()) -> 
             shutil.rmtree(old)
         else:
             new.rename(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def restore_folder(folder: Path) -> None:

@@ -262,7 +262,7 @@ def test_bad_rows_leave_no_cache(build, tmp_path):
 def test_what_a_killed_build_left_is_not_taken_for_a_cache(build, count_builds, tmp_path):
     build()
     (folder,) = (tmp_path / "cache").iterdir()
-    left = folder.rename(folder.with_name(f".{folder.name}.123.456.tmp"))
+    left = folder.rename(folder.with_name(f".part.123.456.{folder.name}"))
     assert build().num_examples == 5
     assert len(count_builds) == 2
     assert left.exists(), "a young one may belong to a process at work"
