@@ -49,6 +49,8 @@ class Harness:
         while waiting:
             claimed = False
             for job in tuple(waiting):
+                if job.joint is not None and self._is_in_training(job.joint):
+                    continue  # another process trains what this job begins with; there may be others to do meanwhile
                 try:
                     with self._lock(job):
                         if not self.is_done(job):
@@ -66,6 +68,13 @@ class Harness:
         file = self._folder / "locks" / f"{_name(job.keys()[0])}.lock"
         file.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(file, timeout=0)
+
+    def _is_in_training(self, stage: Stage) -> bool:
+        try:
+            with stage.lock(self._folder, timeout=0.0):
+                return False
+        except Timeout:
+            return True
 
     def _run(self, job: Job, number: str, left: int) -> None:
         print(f"{number} {job}", flush=True)

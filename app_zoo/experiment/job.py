@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from app_zoo.base import Application, Maps
 from app_zoo.experiment.plan import Amount, Job, Stage
@@ -68,8 +67,7 @@ def train(folder: Path, stage: Stage) -> Application:
     changes = stage.settings | {"output_folder": str(target), "data.cache_folder": str(folder / "cache")}
     if "model.weights" in changes:
         changes["model.weights"] = str(folder / "runs" / changes["model.weights"])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
+    with stage.lock(folder):
         if not RunFolder(target).is_finished:
             _forget_other_weights(target, changes)
             # It is measured once, for the cells.

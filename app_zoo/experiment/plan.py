@@ -4,7 +4,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from app_zoo.experiment.methods import Method, methods_of
 from easymft.config.presets import AVERAGE_DOMAINS
@@ -48,6 +51,12 @@ class Stage:
         """Of its folder: the same for the same run, so that methods share it."""
         digest = hashlib.sha256(json.dumps([self.mode, self.settings], sort_keys=True).encode()).hexdigest()
         return f"{self.mode}_{digest[:16]}"
+
+    def lock(self, experiment: Path, timeout: float = -1.0) -> FileLock:
+        """What the process that trains it holds; others wait for `timeout` seconds, or below 0 as long as it takes."""
+        file = experiment / "runs" / f"{self.name}.lock"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(file, timeout=timeout)
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ def test_rates_are_chosen_on_dev_and_finished_cells_skipped(project, fake):
     assert {cell.domain for cell in read_cells(project.folder / "run")} == {"book", "dvd", "phone"}
     assert "summary" in out and (project.folder / "run/summary/index.html").stat().st_size > 1000
     assert "two\\_stage" in (project.folder / "run/summary/table.md").read_text()
-    assert not list((project.folder / "run/runs").glob("*"))  # models are gone
+    assert not list((project.folder / "run/runs").glob("*[!k]"))  # but locks; models are gone
 
     before = project.snapshot("run/cells")
     del fake.done[:]
@@ -333,6 +333,19 @@ def test_a_claimed_job_is_left_to_its_owner(tmp_path, monkeypatch):
     owner.acquire()
     mine.run([job])  # waits until the owner gives up
     assert ran == [job] and not owner.is_locked
+
+
+def test_a_job_whose_first_stage_another_process_trains_comes_later(tmp_path, monkeypatch):
+    """Else this process would wait for it with nothing to do."""
+    jobs = plan(methods=["two_stage", "two_stage_averaged", "single"])
+    assert jobs[0].joint == jobs[1].joint
+    lock, done = jobs[0].joint.lock(tmp_path), []
+
+    monkeypatch.setattr(harness, "run_process", lambda folder, job: done.append(job.method) or "")
+    monkeypatch.setattr(harness.time, "sleep", lambda seconds: lock.release())
+    lock.acquire()
+    harness.Harness(tmp_path, keep_models=False).run(jobs)
+    assert done == ["single", "two_stage", "two_stage_averaged"]
 
 
 def test_a_process_that_dies_leaves_its_last_words(tmp_path, monkeypatch):
