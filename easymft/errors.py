@@ -26,5 +26,9 @@ class CheckpointError(EasyMFTError):
     """Weights are missing, damaged, or do not fit the model they are loaded into."""
 
 
+class DivergenceError(EasyMFTError):
+    """A model gives outputs that are not finite, as after training with too large a learning rate."""
+
+
 class ExportError(EasyMFTError):
     """A model cannot be exported, or its export failed a check."""

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,12 +11,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from app_zoo.experiment.plan import Job, Stage
+from app_zoo.experiment.job import DIVERGED_CODE
+from app_zoo.experiment.plan import Job
+from app_zoo.run_folder import RunFolder
 from easymft.evaluation.experiment_failures import CellFailure, write_failure
 from easymft.evaluation.experiment_results import Cell, key_name
+from easymft.files import remove_folder
 
 _POLL_SECONDS = 5.0
 _ERROR_LINES = 3
+DIVERGED = "training diverged"
 
 
 class Harness:
@@ -34,7 +36,18 @@ class Harness:
     def __init__(self, folder: Path, keep_models: bool):
         self._folder, self._keep_models = folder, keep_models
         self._seconds: list[float] = []
-        self.failed: list[Job] = []
+        self._failed: list[Job] = []
+        self._diverged: list[Job] = []
+
+    @property
+    def failed(self) -> list[Job]:
+        """Jobs that ended in an error, and that no other process has done since."""
+        return [job for job in self._failed if not self.is_done(job)]
+
+    @property
+    def diverged(self) -> list[Job]:
+        """Jobs whose training ended in numbers that are not finite."""
+        return [job for job in self._diverged if not self.is_done(job)]
 
     def is_done(self, job: Job) -> bool:
         """Whether all its cells are there."""
@@ -49,7 +62,7 @@ class Harness:
         while waiting:
             claimed = False
             for job in tuple(waiting):
-                if job.joint is not None and self._is_in_training(job.joint):
+                if self._is_begun_elsewhere(job, waiting):
                     continue  # another process trains what this job begins with; there may be others to do meanwhile
                 try:
                     with self._lock(job):
@@ -59,6 +72,8 @@ class Harness:
                 except Timeout:
                     continue
                 waiting.remove(job)
+                if claimed and not self._keep_models:
+                    self._remove_models(jobs)
             if waiting and not claimed:
                 time.sleep(_POLL_SECONDS)
         if not self._keep_models:
@@ -69,19 +84,19 @@ class Harness:
         file.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(file, timeout=0)
 
-    def _is_in_training(self, stage: Stage) -> bool:
-        try:
-            with stage.lock(self._folder, timeout=0.0):
-                return False
-        except Timeout:
-            return True
+    def _is_begun_elsewhere(self, job: Job, jobs: Sequence[Job]) -> bool:
+        """Whether another process holds its joint stage, or another of `jobs` with the same, which it has to train."""
+        if job.joint is None or RunFolder(self._folder / "runs" / job.joint.name).is_finished:
+            return False
+        same = [self._lock(other) for other in jobs if other is not job and other.joint == job.joint]
+        return any(_is_held(lock) for lock in (job.joint.lock(self._folder, timeout=0.0), *same))
 
     def _run(self, job: Job, number: str, left: int) -> None:
         print(f"{number} {job}", flush=True)
         started = time.time()
         error = run_process(self._folder, job)
         if error:
-            self.failed.append(job)
+            (self._diverged if error.startswith(DIVERGED) else self._failed).append(job)
             print(f"      failed: {error}", flush=True)
             for key in job.keys():
                 write_failure(self._folder, CellFailure(**key, error=error))
@@ -91,23 +106,22 @@ class Harness:
         self._seconds.append(time.time() - started)
         minutes = left * sum(self._seconds) / len(self._seconds) / 60
         print(f"      {self._seconds[-1]:.0f} s, about {minutes:.0f} min left", flush=True)
-        if not self._keep_models and job.final is not None:
-            self._remove(job.final)
 
     def _remove_models(self, jobs: Sequence[Job]) -> None:
-        """Of the joint stages, which several jobs may share, once all of these are done."""
-        needed = {job.joint.name for job in jobs if job.joint and not self.is_done(job)}
-        for job in jobs:
-            if job.joint and job.joint.name not in needed:
-                self._remove(job.joint)
+        """Of the stages, which several jobs may share, that none of these needs any more."""
+        stages = [(job, stage) for job in jobs for stage in (job.joint, job.final) if stage is not None]
+        needed = {stage.name for job, stage in stages if not self.is_done(job)}
+        for stage in {stage.name: stage for _, stage in stages if stage.name not in needed}.values():
+            with contextlib.suppress(Timeout), stage.lock(self._folder, timeout=0.0):  # else it is in use
+                remove_folder(self._folder / "runs" / stage.name)
 
-    def _remove(self, stage: Stage) -> None:
-        """Its model as a whole: one that was half removed would be taken for a finished one."""
-        target = self._folder / "runs" / stage.name
-        gone = target.with_name(f".{target.name}.{os.getpid()}")
-        with contextlib.suppress(FileNotFoundError):  # removed by another process
-            target.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+
+def _is_held(lock: FileLock) -> bool:
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
 
 
 def _name(key: dict[str, object]) -> str:
@@ -127,5 +141,7 @@ def run_process(folder: Path, job: Job) -> str:
         code = subprocess.run(words, stdout=stream, stderr=subprocess.STDOUT).returncode
     if code == 0:
         return ""
+    if code == DIVERGED_CODE:
+        return f"{DIVERGED} ({log})"
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_ERROR_LINES:]
     return f"exit code {code}: {' '.join(line.strip() for line in lines)} ({log})"

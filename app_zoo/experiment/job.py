@@ -1,7 +1,6 @@
 """Training and measuring one job of an experiment, in a process of its own."""
 
 import json
-import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -19,11 +18,14 @@ from app_zoo.stages.trained import PartInference, TrainedRun, open_run
 from easymft.config.loading import load_config
 from easymft.data.label_map import LabelMap
 from easymft.data.token_dataset import TokenDataset
-from easymft.errors import DataError, EasyMFTError
+from easymft.errors import DataError, DivergenceError, EasyMFTError
 from easymft.evaluation.experiment_results import CellResult, ItemScores, Scores, write_cell
 from easymft.evaluation.metrics import DomainMetrics
+from easymft.files import remove_folder
 from easymft.model_zoo.bert_files import read_vocabulary
 from easymft.training.inference import BatchInference
+
+DIVERGED_CODE = 3  # the exit code of a job whose training diverged
 
 
 def run_job(folder: Path, job: Job) -> None:
@@ -37,28 +39,34 @@ def run_job(folder: Path, job: Job) -> None:
         EasyMFTError: A stage cannot be run.
     """
     started = time.time()
-    app = None
-    for stage in (job.joint, job.final):
-        if stage is not None:
-            app = train(folder, stage)
-    run = open_run(app)
-    inference = PartInference(app, run)
-    vocabulary = read_vocabulary(run.model_folder(run.parts[0]), None, None)
-    unseen = [domain for domain in job.domains if domain not in run.maps.domains]
-    maps = Maps(run.maps.labels, LabelMap((*run.maps.domains, *unseen)))
-    tokens = {split: load_tokens(app, split, maps, vocabulary) for split in ("dev", "test")}
-    scores = [
-        {split: score_domain(app, inference(_part(run, domain)), maps, tokens[split], domain) for split in tokens}
-        for domain in job.domains
-    ]
+    *before, last = filter(None, (job.joint, job.final))
+    for stage in before:
+        with stage.lock(folder):
+            train(folder, stage)
+    with last.lock(folder):  # until it is measured, so that nobody removes it
+        scores = _measure(train(folder, last), job)
     seconds = (time.time() - started) / len(job.domains)
     for key, by_split in zip(job.keys(), scores, strict=True):
         dev = {name: value for name, value in asdict(by_split["dev"]).items() if name != "correct"}
         write_cell(folder, CellResult(**key, dev=Scores(**dev), test=by_split["test"], seconds=seconds))
 
 
+def _measure(app: Application, job: Job) -> list[dict[str, ItemScores]]:
+    """On dev and test, for each of its domains."""
+    run = open_run(app)
+    inference = PartInference(app, run)
+    vocabulary = read_vocabulary(run.model_folder(run.parts[0]), None, None)
+    unseen = [domain for domain in job.domains if domain not in run.maps.domains]
+    maps = Maps(run.maps.labels, LabelMap((*run.maps.domains, *unseen)))
+    tokens = {split: load_tokens(app, split, maps, vocabulary) for split in ("dev", "test")}
+    return [
+        {split: score_domain(app, inference(_part(run, domain)), maps, tokens[split], domain) for split in tokens}
+        for domain in job.domains
+    ]
+
+
 def train(folder: Path, stage: Stage) -> Application:
-    """Runs a stage, unless it has been run; waits where another process is running it.
+    """Runs a stage, unless it has been run; whoever calls this holds its lock.
 
     Returns:
         Its application.
@@ -67,12 +75,13 @@ def train(folder: Path, stage: Stage) -> Application:
     changes = stage.settings | {"output_folder": str(target), "data.cache_folder": str(folder / "cache")}
     if "model.weights" in changes:
         changes["model.weights"] = str(folder / "runs" / changes["model.weights"])
-    with stage.lock(folder):
-        if not RunFolder(target).is_finished:
-            _forget_other_weights(target, changes)
-            # It is measured once, for the cells.
-            unmeasured = {"data.test_files": [], "evaluation.after_training": False}
-            make_application(folder / "config.json", changes | unmeasured, stage.mode).run(stage.mode)
+        # However the weights of the stage before were come by, these are its own.
+        changes |= {"model.initialization": "weights", "model.weights_format": "auto", "model.encoder": None}
+    if not RunFolder(target).is_finished:
+        _forget_other_weights(target, changes)
+        # It is measured once, for the cells.
+        unmeasured = {"data.test_files": [], "evaluation.after_training": False}
+        make_application(folder / "config.json", changes | unmeasured, stage.mode).run(stage.mode)
     return make_application(folder / "config.json", changes, stage.mode)
 
 
@@ -81,12 +90,13 @@ def _forget_other_weights(target: Path, changes: dict[str, object]) -> None:
     if "model.weights" in changes and (target / "run.json").is_file():
         began, trained = ((folder / "run.json").stat().st_mtime for folder in (target, Path(changes["model.weights"])))
         if trained > began:
-            shutil.rmtree(target)
+            remove_folder(target)
 
 
 def make_application(config_file: Path, changes: dict[str, object], mode: str) -> Application:
     """The application of a config with some settings changed, and nothing of the experiment."""
-    changes = changes | {"experiment": {}, "runtime.progress": False}
+    own = {"experiment": {}, "runtime.progress": False, "runtime.resume": True, "runtime.overwrite": False}
+    changes = changes | own
     config = load_config(config_file, [f"{key}={json.dumps(value)}" for key, value in changes.items()], mode=mode)
     return resolve_application(config.application)(config)
 
@@ -125,7 +135,7 @@ def main(words: list[str]) -> int:
         run_job(Path(folder), Job(**job))
     except EasyMFTError as error:
         print(error, file=sys.stderr)
-        return 2
+        return DIVERGED_CODE if isinstance(error, DivergenceError) else 2
     return 0
 
 

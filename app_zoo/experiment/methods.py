@@ -22,7 +22,6 @@ class Method:
         joint_epochs: Of the first stage, where it is not the experiment's number.
         finetune_epochs: Of the fine-tuning, likewise.
         finetunes: Whether each domain is fine-tuned afterwards (or from the base weights).
-        heads: Whether the joint stage ends in a model for each of its domains.
     """
 
     joint: dict[str, Any] | None = field(default_factory=dict)
@@ -31,14 +30,13 @@ class Method:
     joint_epochs: int | None = None
     finetune_epochs: int | None = None
     finetunes: bool = True
-    heads: bool = False
 
 
 _ORDINARY = {"mft.weighting": "none", "mft.domain_loss_weight": 0.0}
 METHODS: dict[str, Method] = {
     "single": Method(joint=None),
     "mix": Method(_ORDINARY, finetunes=False),
-    "mtl": Method({"baseline.method": "multi_task"}, finetunes=False, heads=True),
+    "mtl": Method({"baseline.method": "multi_task"}, finetunes=False),
     "adversarial": Method({"baseline.method": "adversarial"}, finetunes=False),
     "two_stage": Method(_ORDINARY),
     "two_stage_averaged": Method(_ORDINARY, final=_AVERAGED),

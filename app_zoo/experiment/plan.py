@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock
 
 from app_zoo.experiment.methods import Method, methods_of
-from easymft.config.presets import AVERAGE_DOMAINS
+from easymft.config.presets import AVERAGE_DOMAINS, preset_value
 from easymft.config.schema import ExperimentConfig
 
 
@@ -83,6 +83,11 @@ class Job:
     joint: Stage | None
     final: Stage | None
 
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """Method, setting and amount, which have one learning rate in the table."""
+        return self.method, self.setting, str(self.amount)
+
     def keys(self) -> list[dict[str, Any]]:
         """What tells each of its cells from all others."""
         common = {"method": self.method, "setting": self.setting, "amount": str(self.amount), "seed": self.seed}
@@ -127,6 +132,13 @@ def plan_jobs(config: ExperimentConfig, domains: Sequence[str], seeds: Sequence[
     ]
 
 
+def average_share(config: ExperimentConfig, final: Stage) -> float:
+    """How far a fine-tuning moves its domains to their mean, a share."""
+    share = final.settings[AVERAGE_DOMAINS]
+    preset = final.settings.get("mft.preset", config.mft.preset)
+    return preset_value(preset, AVERAGE_DOMAINS) if share is None else share
+
+
 def _plan_job(
     config: ExperimentConfig,
     name: str,
@@ -155,8 +167,8 @@ def _plan_job(
         settings = common | {"train.epochs": finetune_epochs if method.joint is not None else both}
         settings |= method.both | method.final | amount.settings()
         # An average is of all domains, whichever are tested.
-        settings["train.domains"] = list(domains) if settings.get(AVERAGE_DOMAINS) == 0.0 else "all"
+        final = Stage("finetune", settings)
+        settings["train.domains"] = "all" if average_share(config, final) else list(domains)
         if joint is not None:
             settings["model.weights"] = joint.name  # in the experiment's folder of runs
-        final = Stage("finetune", settings)
     return Job(name, experiment.setting, amount, seed, rate, domains, joint, final)

@@ -1,28 +1,23 @@
 """--mode experiment: train and measure every method on every domain, amount of data and seed, and sum it up."""
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from app_zoo.base import Application, Maps
+from app_zoo.base import Application
+from app_zoo.experiment.checks import check_data, check_methods
 from app_zoo.experiment.harness import Harness
-from app_zoo.experiment.job import make_application
 from app_zoo.experiment.methods import methods_of
 from app_zoo.experiment.plan import Job, amounts_of, plan_jobs
-from app_zoo.inputs import with_excluded
 from app_zoo.run_folder import write_json
-from easymft.config.loading import dump_config
 from easymft.config.presets import AVERAGE_DOMAINS, preset_value
 from easymft.config.schema import ExperimentConfig
-from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import save_maps
-from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, read_examples
 from easymft.data.sources import digest_files, expand_files
-from easymft.errors import ConfigError, DataError, EasyMFTError
+from easymft.errors import ConfigError, EasyMFTError
 from easymft.evaluation.experiment_results import Cell, Group, choose_learning_rates, read_cells
 from easymft.evaluation.experiment_summary import write_summary
 
@@ -38,10 +33,10 @@ def run(app: Application) -> None:
     config, experiment = app.config, app.config.experiment
     inputs = app.inputs | {"data.test_files": digest_files(expand_files(config.data.test_files))}
     app.folder.check(config, "experiment", inputs)
-    _check_variants(config)
     maps = app.infer_maps()
     domains = _domains(app, maps.domains.names)
-    _check_measured(app, maps, domains)
+    check_methods(config, maps.domains.names, domains)
+    check_data(app, maps, domains)
     folder = app.folder.path
     selection = experiment.selection_seeds or experiment.seeds[:1]
     amounts = [str(amount) for amount in amounts_of(config)]
@@ -53,6 +48,7 @@ def run(app: Application) -> None:
         print(f"{count} jobs, {len(candidates)} of them to choose learning rates", flush=True)
         return
     with _lock(folder):
+        app.folder.check(config, "experiment", inputs)  # another process may have been faster
         variants = _variants_of(folder, config)
         app.folder.claim(config, "experiment", inputs)
         write_json(folder / _VARIANTS, variants)
@@ -60,7 +56,7 @@ def run(app: Application) -> None:
     _tell_decided(config)
     harness = Harness(folder, experiment.keep_models)
     harness.run(candidates)
-    chosen = _choose(folder, candidates, selection, harness.failed)
+    chosen = _choose(folder, candidates, selection, harness)
     rest = [seed for seed in experiment.seeds if seed not in selection]
     rates = {group: [] if rate is None else [rate] for group, rate in chosen.items()}
     for seed in rest:
@@ -69,10 +65,12 @@ def run(app: Application) -> None:
         with _lock(folder):
             page = write_summary(folder, selection, chosen)
         print(f"summary: {page}", flush=True)
-    if harness.failed:
+    # A candidate that diverged is no failure where another rate was chosen.
+    failed = harness.failed + [job for job in harness.diverged if chosen[job.group] in (None, job.learning_rate)]
+    if failed:
         raise EasyMFTError(
-            f"{len(harness.failed)} jobs failed, first {harness.failed[0]}; see {folder / 'failures'}, mend, "
-            "and run the same command again"
+            f"{len(failed)} jobs failed, first {failed[0]}; see {folder / 'failures'}, mend, and run the same command "
+            "again"
         )
 
 
@@ -113,20 +111,6 @@ def _variants_of(folder: Path, config: ExperimentConfig) -> dict[str, Any]:
     return known | ours
 
 
-def _check_variants(config: ExperimentConfig) -> None:
-    """Raises ConfigError if a variant's settings are none."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "config.json"
-        file.write_text(dump_config(config), encoding="utf-8")
-        for name in config.experiment.variants:
-            try:
-                method = methods_of(config.experiment)[name]
-                make_application(file, method.both | method.final, "meta_tune")
-            except ConfigError as error:
-                lines = str(error).replace(f"{file}: ", "").replace("--set: ", "").splitlines()
-                raise ConfigError("\n".join(f"experiment.variants.{name}: {line}" for line in lines)) from error
-
-
 def _domains(app: Application, known: Sequence[str]) -> list[str]:
     wanted = app.config.experiment.domains or list(known)
     for name in wanted:
@@ -135,35 +119,20 @@ def _domains(app: Application, known: Sequence[str]) -> list[str]:
     return list(wanted)
 
 
-def _check_measured(app: Application, maps: Maps, domains: Sequence[str]) -> None:
-    """Reads the dev and test files once, since after hours of training is too late to say that they are bad."""
-    for split in ("dev", "test"):
-        found: set[str] = set()
-        for batch in read_examples(
-            getattr(app.config.data, f"{split}_files"),
-            app.config.data,
-            pair=app.pair,
-            labels=maps.labels,
-            domains=with_excluded(app, maps),
-            optional_columns=OPTIONAL_OUTSIDE_TRAINING,
-            skipped_rows=SkippedRows(None),
-        ):
-            found.update(batch.domain)
-        for name in domains:
-            if name not in found:
-                raise DataError(f"data.{split}_files: no row of domain {name!r}, expected at least one to measure on")
-
-
 def _choose(
-    folder: Path, candidates: Sequence[Job], seeds: Sequence[int], failed: Sequence[Job]
+    folder: Path, candidates: Sequence[Job], seeds: Sequence[int], harness: Harness
 ) -> dict[Group, float | None]:
-    """The chosen rate of each (method, setting, amount); None where a candidate failed."""
-    lost = {Cell(**key).group for job in failed for key in job.keys()}
-    tried = [cell for job in candidates for key in job.keys() if (cell := Cell(**key)).group not in lost]
-    keys = {cell.key for cell in tried}
+    """The chosen rate of each (method, setting, amount); None where a candidate failed, or with every rate diverged."""
+    failed = {job.group for job in harness.failed}
+    diverged = {(job.group, job.learning_rate) for job in harness.diverged}
+    left = [job for job in candidates if job.group not in failed and (job.group, job.learning_rate) not in diverged]
+    keys = {Cell(**key).key for job in left for key in job.keys()}
     rates = choose_learning_rates([cell for cell in read_cells(folder) if cell.key in keys], seeds) if keys else {}
+    for (method, _, amount), rate in sorted(diverged):
+        print(f"{method}, {amount}: training diverged at {rate:g}, which is not chosen", flush=True)
     for (method, _, amount), rate in rates.items():
         print(f"learning rate of {method}, {amount}: {rate:g}", flush=True)
+    lost = {job.group for job in candidates} - rates.keys()
     for method, _, amount in sorted(lost):
         print(f"{method}, {amount}: a candidate failed, so no learning rate is chosen and no other seed is run")
     return rates | dict.fromkeys(lost)

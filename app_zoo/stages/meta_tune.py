@@ -78,10 +78,7 @@ def build_network(app: Application, pretrained: PretrainedModel, maps: Maps) -> 
             strength = {"weight": baseline.adversarial_weight, "gamma": baseline.adversarial_gamma}
             return AdversarialClassifier(classifier, **sizes, **strength, seed=app.config.runtime.seed), classifier
         if baseline.method == "multi_task":
-            num_labels = len(maps.labels.names)
-            return MultiTaskClassifier(
-                classifier, **sizes, num_labels=num_labels, seed=app.config.runtime.seed
-            ), classifier
+            return MultiTaskClassifier(classifier, num_domains=len(maps.domains.names)), classifier
         network = MetaFineTuner(
             classifier,
             **sizes,

@@ -9,24 +9,17 @@ class MultiTaskClassifier(tf_keras.Model):
     """Trains the encoder of `classifier` with a linear head for each domain (docs/methods.md 1.5, MTL).
 
     Args:
-        classifier: Features -> {"text_embedding" [n, d], ...}, with `dropout`, `head` and `set_head`.
+        classifier: Features -> {"text_embedding" [n, d], ...}, with `dropout`, `head` and `set_head`. Every domain's
+            head begins as its own, fresh or trained.
         num_domains: K.
-        width: d.
-        num_labels: M.
-        seed: Of the heads' kernels.
     """
 
-    def __init__(
-        self, classifier: tf_keras.Model, *, num_domains: int, width: int, num_labels: int, seed: int = 42, **kwargs
-    ):
+    def __init__(self, classifier: tf_keras.Model, *, num_domains: int, **kwargs):
         super().__init__(**kwargs)
         self.classifier = classifier
-        kernels = [
-            tf_keras.initializers.TruncatedNormal(stddev=0.02, seed=seed + domain)([width, num_labels])
-            for domain in range(num_domains)
-        ]
-        self.kernels = tf.Variable(tf.stack(kernels), name="domain_heads/kernel")
-        self.biases = tf.Variable(tf.zeros([num_domains, num_labels]), name="domain_heads/bias")
+        kernel, bias = (tf.stack([weights] * num_domains) for weights in classifier.head.get_weights())
+        self.kernels = tf.Variable(kernel, name="domain_heads/kernel")
+        self.biases = tf.Variable(bias, name="domain_heads/bias")
 
     def head_of(self, domain: int) -> tuple[np.ndarray, np.ndarray]:
         """Kernel [d, M] and bias [M] of one domain."""

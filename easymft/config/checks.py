@@ -71,6 +71,9 @@ def find_mode_problems(config: ExperimentConfig, mode: str) -> list[Problem]:
     return problems
 
 
+_NOT_AS_OFTEN = "null: methods of one stage and of two would not pass as often over their examples"
+
+
 def _find_experiment_problems(config: ExperimentConfig) -> Iterator[Problem]:
     """Settings under which methods would not be what their names say, or amounts not what the table says."""
     expected = {
@@ -79,7 +82,8 @@ def _find_experiment_problems(config: ExperimentConfig) -> Iterator[Problem]:
         "data.subset.examples_per_class": (None, "null: experiment.examples_per_class decides"),
         "mft.weighting": ("typicality", '"typicality": the methods decide'),
         "mft.typicality.permute": (False, "false: the methods decide"),
-        "train.max_steps": (None, "null: methods of one stage and of two would not pass as often over their examples"),
+        "train.max_steps": (None, _NOT_AS_OFTEN),
+        "train.early_stopping_patience": (None, _NOT_AS_OFTEN),
     }
     for path, (value, text) in expected.items():
         if _value(config, path) != value:
@@ -251,6 +255,8 @@ _DECIDED_BY_EXPERIMENT = (
     "train.domains",
     "train.epochs",
     "train.learning_rate",
+    "train.max_steps",
+    "train.early_stopping_patience",
     "runtime.seed",
 )
 
@@ -268,11 +274,8 @@ def _check_experiment(config: ExperimentConfig) -> Iterator[Problem]:
         path = "experiment.shares" if experiment.shares else "experiment.examples_per_class"
         yield _problem(config, path, 'none where experiment.setting is "full"', "experiment.setting")
     used = experiment.methods + [variant.method for variant in experiment.variants.values()]
-    if experiment.setting == "unseen_target":
-        if "mtl" in used:
-            yield _problem(config, "experiment.methods", "no mtl where the target is unseen: it has no head for it")
-        for name in {"two_stage_averaged", "recommended"}.intersection(used):
-            yield _problem(config, "experiment.methods", f"no {name} where the target is unseen: one model, no average")
+    if experiment.setting == "unseen_target" and "mtl" in used:
+        yield _problem(config, "experiment.methods", "no mtl where the target is unseen: it has no head for it")
     for name, variant in experiment.variants.items():
         if name in get_args(MethodName):
             message = "expected a name that is no method's, to tell the two apart"

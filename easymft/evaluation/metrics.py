@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
-from easymft.errors import EasyMFTError
+from easymft.errors import DivergenceError
 
 _SCALARS = ("accuracy", "macro_f1", "loss")
 _LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
@@ -40,7 +40,7 @@ class DomainMetrics:
 
         Raises:
             ValueError: Shapes or numbers do not fit.
-            EasyMFTError: An output is not finite, as after training that diverged.
+            DivergenceError: An output is not finite, as after training that diverged.
         """
         label_ids = np.asarray(label_ids)
         domain_ids = np.zeros(len(label_ids), np.int64) if domain_ids is None else np.asarray(domain_ids)
@@ -52,7 +52,7 @@ class DomainMetrics:
         _check_range("domain", domain_ids, len(self.domains))
         broken = np.count_nonzero(~np.isfinite(outputs).all(axis=1))
         if broken:
-            raise EasyMFTError(
+            raise DivergenceError(
                 f"the model gave outputs that are not finite for {broken} of {len(outputs)} examples: "
                 "training has diverged or the weights are damaged; try a smaller train.learning_rate"
             )

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import random
 import shutil
@@ -13,7 +14,12 @@ from typing import Any, NamedTuple
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from app_zoo.experiment import harness
+from app_zoo.experiment.methods import methods_of
+from app_zoo.experiment.plan import amounts_of, plan_jobs
 from app_zoo.main import main
+from easymft.config.schema import ComparisonConfig, ExperimentConfig
+from easymft.evaluation.experiment_results import CellResult, ItemScores, Scores, write_cell
 
 TINY_BERT = Path(__file__).parent.parent / "golden" / "tiny_bert"
 DOMAINS, LABELS = ("book", "dvd", "phone"), ("neg", "pos")
@@ -110,6 +116,11 @@ class Project:
             node = node.setdefault(section, {})
         node[key] = value
 
+    def set_experiment(self, **experiment: Any) -> None:
+        """Sets a small experiment, and what is given of it."""
+        small = {"seeds": [1, 2], "learning_rates": [1e-3, 3e-3], "joint_epochs": 1, "finetune_epochs": 1}
+        self.set("experiment", small | experiment)
+
     def snapshot(self, name: str = ".") -> dict[str, str]:
         """Every file under a folder of the project (relative name -> digest), and folders as "name/" -> ""."""
         paths = sorted((self.folder / name).rglob("*"))
@@ -184,3 +195,48 @@ def trained_pair(tmp_path_factory):
     project.set("output_folder", str(project.folder / "mft"))
     project.said["mft"] = project.succeed("meta_tune", "data.test_files=[]")
     return project
+
+
+@pytest.fixture
+def plan():
+    """Plans the jobs of an experiment on three domains."""
+
+    def plan(rates=(1e-3,), seeds=(1,), domains=("a", "b", "c"), **experiment):
+        config = ExperimentConfig(output_folder="x", experiment=ComparisonConfig(**experiment))
+        groups = itertools.product(
+            methods_of(config.experiment), [config.experiment.setting], map(str, amounts_of(config))
+        )
+        return plan_jobs(config, domains, seeds, dict.fromkeys(groups, rates))
+
+    return plan
+
+
+class FakeJobs:
+    """In place of processes: cells at once; mix is best with the smaller rate, all others with the larger."""
+
+    def __init__(self):
+        self.done, self.broken, self.diverged = [], set(), set()
+
+    def __call__(self, folder, job):
+        """Does a job."""
+        self.done.append((job.method, job.seed, job.learning_rate))
+        if (job.method, job.seed) in self.broken:
+            return "exit code 9: it broke"
+        if (job.method, job.learning_rate) in self.diverged:
+            return f"{harness.DIVERGED} (log)"
+        for stage in filter(None, (job.joint, job.final)):
+            (folder / "runs" / stage.name / "best").mkdir(parents=True, exist_ok=True)
+        right = 3 if (job.method == "mix") == (job.learning_rate < 2e-3) else 1
+        for key in job.keys():
+            dev = Scores(right / 4, right / 4, 0.5, 4)
+            test = ItemScores(1 - right / 4, 0.5, 0.5, 4, "0" * right + "1" * (4 - right))
+            write_cell(folder, CellResult(**key, dev=dev, test=test, seconds=1.0))
+        return ""
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Experiments without training."""
+    jobs = FakeJobs()
+    monkeypatch.setattr(harness, "run_process", jobs)
+    return jobs

@@ -1,0 +1,159 @@
+"""Running jobs: claims, failures, models that go."""
+
+import os
+import subprocess
+
+from app_zoo.experiment import harness
+from app_zoo.experiment import job as job_module
+from easymft.errors import DivergenceError
+from easymft.evaluation.experiment_failures import read_failures
+from easymft.files import remove_folder
+
+
+def test_models_go_once_no_job_needs_them(tmp_path, monkeypatch, fake, plan):
+    jobs = plan(methods=["two_stage", "two_stage_averaged", "mix"])
+    runs = tmp_path / "runs"
+
+    def run(folder, job):
+        found.append({folder.name for folder in runs.iterdir() if folder.is_dir()})
+        return fake(folder, job)
+
+    found = []
+    monkeypatch.setattr(harness, "run_process", run)
+    harness.Harness(tmp_path, keep_models=False).run(jobs)
+    assert found == [set(), {jobs[0].joint.name}, set()] and not [entry for entry in runs.iterdir() if entry.is_dir()]
+    # Whoever was killed after the cells were written left them; who is measuring them holds the lock.
+    (runs / jobs[0].final.name / "best").mkdir(parents=True)
+    (runs / jobs[1].final.name / "best").mkdir(parents=True)
+    with jobs[1].final.lock(tmp_path):
+        harness.Harness(tmp_path, keep_models=False).run(jobs)
+    assert [entry.name for entry in runs.iterdir() if entry.is_dir()] == [jobs[1].final.name]
+
+
+def test_a_model_is_removed_as_a_whole(tmp_path, monkeypatch):
+    """Who is killed while removing one must not leave what looks finished."""
+    target = tmp_path / "model"
+    (target / "best").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("easymft.files.shutil.rmtree", lambda folder, ignore_errors: None)  # killed before it was done
+        remove_folder(target)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".part.") and left.name.endswith(".model")
+    remove_folder(target)
+    os.utime(left, (0, 0))
+    remove_folder(target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_process_did_after_all_has_not_failed(tmp_path, monkeypatch, fake, plan):
+    (job,) = plan(methods=["single"])
+    fake.broken = {("single", 1)}
+    mine = harness.Harness(tmp_path, keep_models=False)
+    mine.run([job])
+    assert mine.failed == [job]
+    fake.broken.clear()
+    harness.Harness(tmp_path, keep_models=False).run([job])
+    assert mine.failed == []
+
+
+def test_a_claimed_job_is_left_to_its_owner(tmp_path, monkeypatch, plan):
+    job = plan(methods=["single"])[0]
+    mine, ran = harness.Harness(tmp_path, keep_models=True), []
+    monkeypatch.setattr(harness, "run_process", lambda folder, job: ran.append(job) or "")
+    monkeypatch.setattr(harness.time, "sleep", lambda seconds: owner.release())
+    owner = mine._lock(job)
+    owner.acquire()
+    mine.run([job])  # waits until the owner gives up
+    assert ran == [job] and not owner.is_locked
+
+
+def test_a_job_whose_first_stage_another_process_trains_comes_later(tmp_path, monkeypatch, plan):
+    """Else this process would wait for it with nothing to do."""
+    jobs = plan(methods=["two_stage", "two_stage_averaged", "single"])
+    assert jobs[0].joint == jobs[1].joint
+    lock, done = jobs[0].joint.lock(tmp_path), []
+
+    monkeypatch.setattr(harness, "run_process", lambda folder, job: done.append(job.method) or "")
+    monkeypatch.setattr(harness.time, "sleep", lambda seconds: lock.release())
+    lock.acquire()
+    harness.Harness(tmp_path, keep_models=False).run(jobs)
+    assert done == ["single", "two_stage", "two_stage_averaged"]
+
+
+def test_a_process_that_dies_leaves_its_last_words(tmp_path, monkeypatch, plan):
+    job = plan(methods=["single"])[0]
+
+    def die(words, stdout, stderr):
+        stdout.write("loading\nsegmentation fault\n")
+        return subprocess.CompletedProcess(words, -11)
+
+    monkeypatch.setattr(harness.subprocess, "run", die)
+    error = harness.run_process(tmp_path, job)
+    assert error.startswith("exit code -11: loading segmentation fault (") and error.endswith(".log)")
+
+
+def test_the_stage_before_was_trained_again(tmp_path):
+    before, after = tmp_path / "joint", tmp_path / "final"
+    changes = {"model.weights": str(before)}
+    for folder, second in ((before, 10), (after, 20)):
+        folder.mkdir()
+        (folder / "run.json").write_text("{}")
+        os.utime(folder / "run.json", (second, second))
+    job_module._forget_other_weights(after, changes)
+    assert after.is_dir()
+    os.utime(before / "run.json", (30, 30))
+    job_module._forget_other_weights(after, {})
+    assert after.is_dir()
+    job_module._forget_other_weights(after, changes)
+    assert not after.exists() and before.is_dir()
+
+
+def test_a_job_whose_first_stage_another_process_is_about_to_train_comes_later(tmp_path, monkeypatch, plan):
+    """Its program holds the job's lock, but has not come to the stage's yet."""
+    jobs = plan(methods=["two_stage", "two_stage_averaged", "single"])
+    mine, done = harness.Harness(tmp_path, keep_models=False), []
+    monkeypatch.setattr(harness, "run_process", lambda folder, job: done.append(job.method) or "")
+    owner = mine._lock(jobs[0])
+    monkeypatch.setattr(harness.time, "sleep", lambda seconds: owner.release())
+    owner.acquire()
+    mine.run(jobs)
+    assert done[0] == "single" and sorted(done[1:]) == ["two_stage", "two_stage_averaged"]
+
+
+def test_a_job_that_diverges_says_so_by_its_exit_code(tmp_path, monkeypatch, plan):
+    (job,) = plan(methods=["single"])
+
+    def diverge(folder, job):
+        raise DivergenceError("not finite")
+
+    def run(words, stdout, stderr):
+        return subprocess.CompletedProcess(words, job_module.main(words[-2:]))
+
+    monkeypatch.setattr(job_module, "run_job", diverge)
+    monkeypatch.setattr(harness.subprocess, "run", run)
+    mine = harness.Harness(tmp_path, keep_models=False)
+    mine.run([job])
+    assert mine.diverged == [job] and mine.failed == []
+    assert "training diverged" in read_failures(tmp_path)[0].error
+
+
+def test_the_second_stage_begins_with_the_first_ones_weights(tmp_path, monkeypatch, plan):
+    """Wherever those of the first come from: random ones, or a file of a given form."""
+    made = []
+
+    class App:
+        def __init__(self, file, changes, mode):
+            made.append((mode, changes))
+
+        def run(self, mode):
+            return None
+
+    monkeypatch.setattr(job_module, "make_application", App)
+    (job,) = plan(methods=["two_stage"])
+    for stage in (job.joint, job.final):
+        job_module.train(tmp_path, stage)
+    for mode, changes in made:
+        own = {name: value for name, value in changes.items() if name.startswith("model.")}
+        weights = {"model.weights": str(tmp_path / "runs" / job.joint.name), "model.initialization": "weights"}
+        assert own == ({} if mode == "meta_tune" else weights | {"model.weights_format": "auto", "model.encoder": None})
+    assert [mode for mode, _ in made] == ["meta_tune", "meta_tune", "finetune", "finetune"]
