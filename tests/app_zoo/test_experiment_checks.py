@@ -28,7 +28,7 @@ import pytest
         ({"x": {"method": "mix", "finetune_settings": {"model.head": "fresh"}}}, "none, as mix has no fine-tuning"),
     ],
 )
-def test_a_variant_that_is_none_is_said_before_anything_is_trained(project, variants, message):
+def test_a_variant_that_is_none_is_said_before_anything_is_trained(project, fake, variants, message):
     project.set_experiment(variants=variants)
     before = project.snapshot()
     assert message in project.fail("experiment")
