@@ -222,7 +222,7 @@ class FakeJobs:
         self.done.append((job.method, job.seed, job.learning_rate))
         if (job.method, job.seed) in self.broken:
             return "exit code 9: it broke"
-        if (job.method, job.learning_rate) in self.diverged:
+        if (job.method, job.seed, job.learning_rate) in self.diverged:
             return f"{harness.DIVERGED} (log)"
         for stage in filter(None, (job.joint, job.final)):
             (folder / "runs" / stage.name / "best").mkdir(parents=True, exist_ok=True)

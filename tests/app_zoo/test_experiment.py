@@ -185,15 +185,15 @@ def test_variants_may_be_added_but_not_changed(project, fake):
 
 
 def test_a_rate_at_which_training_diverges_is_not_chosen(project, fake):
-    project.set_experiment(methods=["mix", "single"])
-    fake.diverged = {("single", 3e-3)}
+    project.set_experiment(methods=["mix", "single"], seeds=[1, 2, 3], selection_seeds=[1, 2])
+    fake.diverged = {("single", 2, 3e-3)}  # of two that choose
     out = project.succeed("experiment")
     assert "single, 100%: training diverged at 0.003, which is not chosen" in out
-    assert ("single", 2, 1e-3) in fake.done and ("single", 2, 3e-3) not in fake.done
-    fake.diverged = {("single", 3e-3), ("single", 1e-3)}
+    assert ("single", 3, 1e-3) in fake.done and ("single", 3, 3e-3) not in fake.done
+    fake.diverged = {("single", 2, 3e-3), ("single", 1, 1e-3)}
     result = project.run("experiment", f"output_folder={project.folder}/all")
     assert "single, 100%: a candidate failed" in result.out and "2 jobs failed, first single" in result.err
-    assert ("mix", 2, 1e-3) in fake.done
+    assert ("mix", 3, 1e-3) in fake.done
 
 
 def test_of_two_experiments_that_begin_at_once_one_gets_the_folder(project, fake, monkeypatch):
