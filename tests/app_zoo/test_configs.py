@@ -130,6 +130,13 @@ def test_dry_run(name, project, tmp_path, monkeypatch, capfd):
         make_run(Path(config.model.weights), weights, most_models=1)
     if words[1] in ("evaluate", "predict", "export"):
         make_run(Path(config.output_folder), weights, most_models=1 if words[1] == "export" else 9)
+    amounts = {
+        "data.subset.dev_examples_per_class": config.data.subset.dev_examples_per_class,
+        "experiment.examples_per_class": config.experiment.examples_per_class,
+    }
+    for path, number in amounts.items():
+        if number:  # the files written here hold fewer rows
+            words += ["--set", f"{path}={'[1]' if isinstance(number, list) else 1}"]
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     before = contents(tmp_path)
