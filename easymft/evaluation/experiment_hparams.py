@@ -1,6 +1,5 @@
 """The cells of an experiment for TensorBoard's HParams page."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api
 
 from easymft.evaluation.experiment_results import CellResult, key_name
-from easymft.files import new_folder
+from easymft.files import new_folder, remove_folder
 
 HPARAMS = ("method", "setting", "amount", "domain", "seed", "learning_rate")
 _METRICS = {"dev/accuracy": "dev accuracy", "test/accuracy": "test accuracy"}
@@ -30,7 +29,7 @@ def write_hparams(folder: str | Path, cells: Sequence[CellResult]) -> None:
         _write_config(part, cells)
         for cell in cells:
             _write_session(part / key_name(cell.key), cell)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         part.rename(folder)
 
 
