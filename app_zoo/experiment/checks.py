@@ -9,8 +9,9 @@ from pathlib import Path
 from app_zoo.base import Application, Maps
 from app_zoo.experiment.job import make_application
 from app_zoo.experiment.methods import methods_of
-from app_zoo.experiment.plan import Job, Stage, amounts_of, average_share, plan_jobs
+from app_zoo.experiment.plan import Stage, amounts_of, average_share, plan_jobs
 from app_zoo.inputs import with_excluded
+from app_zoo.stages.meta_tune import check_domains
 from easymft.config.loading import dump_config
 from easymft.config.schema import ExperimentConfig
 from easymft.data.bad_rows import SkippedRows
@@ -37,31 +38,23 @@ def check_methods(config: ExperimentConfig, known: Sequence[str], domains: Seque
         file.write_text(dump_config(config), encoding="utf-8")
         for job in {job.method: job for job in jobs}.values():
             where = "experiment.variants" if job.method in experiment.variants else "experiment.methods"
-            for stage in filter(None, (job.joint, job.final)):
-                try:
-                    _make(file, stage)
-                except ConfigError as error:
-                    lines = str(error).replace(f"{file}: ", "").replace("--set: ", "").splitlines()
-                    raise ConfigError("\n".join(f"{where}.{job.method}: {line}" for line in lines)) from error
-            _check_domains(config, job, len(known), f"{where}.{job.method}")
+            where = f"{where}.{job.method}"
+            unseen = job.domains if job.setting == "unseen_target" else ()
+            if unseen and job.final is not None and average_share(config, job.final):
+                raise ConfigError(f"{where}: expected a method without train.average_domains, as a target is alone")
+            try:
+                for stage in filter(None, (job.joint, job.final)):
+                    app = _make(file, stage)
+                    if stage is job.joint:
+                        check_domains(app, [name for name in known if name not in unseen])
+            except ConfigError as error:
+                lines = str(error).replace(f"{file}: ", "").replace("--set: ", "").splitlines()
+                raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from error
 
 
-def _make(file: Path, stage: Stage) -> None:
+def _make(file: Path, stage: Stage) -> Application:
     changes = {path: value for path, value in stage.settings.items() if path != "model.weights"}  # not there yet
-    make_application(file, changes, stage.mode)
-
-
-def _check_domains(config: ExperimentConfig, job: Job, known: int, where: str) -> None:
-    unseen = job.setting == "unseen_target"
-    if unseen and job.final is not None and average_share(config, job.final):
-        raise ConfigError(f"{where}: expected a method without train.average_domains, as unseen_target has one model")
-    if job.joint is None:
-        return
-    lambda_ = job.joint.settings.get("mft.domain_loss_weight", config.mft.domain_loss_weight)
-    weighting = job.joint.settings.get("mft.weighting", config.mft.weighting)
-    # The baselines of several domains, which need neither, are planned with both.
-    if (lambda_ > 0.0 or weighting == "typicality") and known - unseen < 2:
-        raise ConfigError(f"{where}: expected at least {2 + unseen} domains in the train files, found {known}")
+    return make_application(file, changes, stage.mode)
 
 
 def check_data(app: Application, maps: Maps, domains: Sequence[str]) -> None:

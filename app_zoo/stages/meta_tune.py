@@ -1,5 +1,7 @@
 """--mode meta_tune: score typicality, then train on weighted examples under domain corruption."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tf_keras
 
@@ -28,7 +30,7 @@ def run(app: Application) -> None:
         tell_finished(app)
         return
     maps = app.infer_maps()
-    _check_domains(app, maps)
+    check_domains(app, maps.domains.names)
     pretrained = load_weights(app)
     network, classifier = build_network(app, pretrained, maps)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
@@ -53,18 +55,19 @@ def run(app: Application) -> None:
         evaluate_trained(app)
 
 
-def _check_domains(app: Application, maps: Maps) -> None:
-    if len(maps.domains.names) > 1:
+def check_domains(app: Application, names: Sequence[str]) -> None:
+    """Raises ConfigError if the config needs several domains and `names` is of one."""
+    if len(names) > 1:
         return
     if app.config.baseline.method != "none":
         raise ConfigError(
             f"baseline.method: {app.config.baseline.method} needs at least 2 domains, the train files hold only "
-            f"{maps.domains.names[0]!r}; use --mode finetune"
+            f"{names[0]!r}; use --mode finetune"
         )
     if app.config.mft.domain_loss_weight > 0.0:
         raise ConfigError(
             f"mft.domain_loss_weight: domain corruption needs at least 2 domains, the train files hold only "
-            f"{maps.domains.names[0]!r}; set mft.domain_loss_weight to 0, or use --mode finetune"
+            f"{names[0]!r}; set mft.domain_loss_weight to 0, or use --mode finetune"
         )
 
 

@@ -99,7 +99,7 @@ def test_where_the_target_is_unseen_nothing_is_averaged(project, fake, experimen
     assert fake.done == [] and not (project.folder / "run").exists()
 
 
-@pytest.mark.parametrize("method", ["mft_full", "mft_tw", "mft_dc", "adversarial"])
+@pytest.mark.parametrize("method", ["mft_full", "mft_dc", "adversarial"])
 def test_methods_of_several_domains_need_them(project, fake, method):
     for name in ("train.tsv", "dev.tsv", "test.tsv"):
         rows = [row for row in project.read_rows(name) if row["domain"] != "dvd"]
@@ -107,10 +107,10 @@ def test_methods_of_several_domains_need_them(project, fake, method):
         project.write(name, "\n".join(lines) + "\n")
     few = {"setting": "unseen_target", "shares": [0.5], "seeds": [1], "learning_rates": [1e-3]}
     project.set_experiment(methods=["two_stage", method], **few)
-    expected = f"experiment.methods.{method}: expected at least 3 domains in the train files, found 2"
-    assert project.fail("experiment") == expected
+    message = project.fail("experiment")
+    assert message.startswith(f"experiment.methods.{method}: ") and "needs at least 2 domains" in message
     assert fake.done == [] and not (project.folder / "run").exists()
-    project.set_experiment(methods=["two_stage", "mix"], **few)
+    project.set_experiment(methods=["two_stage", "mix", "mft_tw"], **few)
     project.succeed("experiment")
 
 
