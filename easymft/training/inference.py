@@ -1,6 +1,9 @@
 """Running a trained network over a data set, on one device or many, batch by batch."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +12,8 @@ import tf_keras
 from easymft.modeling.fast_ops import local_kernels
 
 Batch = tuple[np.ndarray, dict[str, np.ndarray]]
+
+_IN_FLIGHT = 2  # batches: what one does on a single thread, and fetching its results, takes place beside the other's
 
 
 class BatchInference:
@@ -34,7 +39,7 @@ class BatchInference:
         self._names = tuple(outputs)
 
     def __call__(self, dataset: tf.data.Dataset) -> Iterator[Batch]:
-        """Yields (index [n] int64, {output name: [n, ...]}) for each batch; the order of rows is that of `index`.
+        """Yields (index [n] int64, {output name: [n, ...]}) for each batch, in order; `index` names its rows.
 
         Args:
             dataset: Batches of features with "index".
@@ -43,7 +48,16 @@ class BatchInference:
         # Traced for batches of any size and length, where TensorFlow would trace some of them on their own.
         with local_kernels():
             forward = self._forward.get_concrete_function(distributed.element_spec)
-        for features in distributed:
-            replicas = [self._strategy.experimental_local_results(part) for part in forward(features)]
-            index, *results = (np.concatenate([part.numpy() for part in parts]) for parts in replicas)
-            yield index, dict(zip(self._names, results, strict=True))
+        with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+            running: deque[Future[Batch]] = deque()
+            for features in distributed:
+                running.append(pool.submit(self._run, forward, features))
+                if len(running) > _IN_FLIGHT:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+
+    def _run(self, forward: Callable[[Any], tuple], features: Any) -> Batch:
+        replicas = [self._strategy.experimental_local_results(part) for part in forward(features)]
+        index, *results = (np.concatenate([part.numpy() for part in parts]) for parts in replicas)
+        return index, dict(zip(self._names, results, strict=True))

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -83,8 +85,38 @@ def test_it_is_traced_once(one_device):
     assert network.traces == 1
 
 
+def test_two_batches_are_computed_side_by_side_and_come_in_order(one_device):
+    meeting = threading.Barrier(2)
+
+    def meet(rows):
+        meeting.wait(timeout=20)
+        return rows
+
+    class Meeting(tf_keras.Model):
+        def call(self, features, training=None):
+            rows = tf.numpy_function(meet, [features["index"]], tf.int64)
+            return {"rows": tf.ensure_shape(rows, [None])}
+
+    dataset = make_dataset([([row], 8) for row in range(6)])
+    found = list(BatchInference(Meeting(), ["rows"], one_device)(dataset))
+    assert [index.tolist() for index, _ in found] == [outputs["rows"].tolist() for _, outputs in found]
+    assert [index.tolist() for index, _ in found] == [[row] for row in range(6)]
+
+
+def test_what_fails_in_a_batch_is_raised(one_device):
+    class Failing(tf_keras.Model):
+        def call(self, features, training=None):
+            with tf.control_dependencies([tf.debugging.assert_less(features["index"], np.int64(3), "too large")]):
+                return {"rows": tf.identity(features["index"])}
+
+    batches = BatchInference(Failing(), ["rows"], one_device)(make_dataset([([row], 8) for row in range(6)]))
+    assert [next(batches)[0].tolist() for _ in range(3)] == [[0], [1], [2]]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too large"):
+        next(batches)
+
+
 def test_batches_are_streamed(one_device):
-    """The second batch is not computed before the first was taken."""
+    """Few batches are read before the first was taken."""
     made = []
 
     def generate():
