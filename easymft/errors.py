@@ -30,5 +30,9 @@ class DivergenceError(EasyMFTError):
     """A model gives outputs that are not finite, as after training with too large a learning rate."""
 
 
+class JobError(EasyMFTError):
+    """A job of an experiment ended in an error, which it told in a process of its own."""
+
+
 class ExportError(EasyMFTError):
     """A model cannot be exported, or its export failed a check."""

@@ -14,13 +14,13 @@ from filelock import FileLock, Timeout
 from app_zoo.experiment.job import DIVERGED_CODE
 from app_zoo.experiment.plan import Job
 from app_zoo.run_folder import RunFolder
+from easymft.errors import DivergenceError, JobError
 from easymft.evaluation.experiment_failures import CellFailure, write_failure
 from easymft.evaluation.experiment_results import Cell, key_name
 from easymft.files import remove_folder
 
 _POLL_SECONDS = 5.0
 _ERROR_LINES = 3
-DIVERGED = "training diverged"
 
 
 class Harness:
@@ -59,6 +59,7 @@ class Harness:
         total, skipped = len(jobs), len(jobs) - len(waiting)
         if skipped:
             print(f"{skipped} of {total} jobs are done already", flush=True)
+        self._remove_models(jobs)  # whoever was killed left some
         while waiting:
             claimed = False
             for job in tuple(waiting):
@@ -69,15 +70,12 @@ class Harness:
                         if not self.is_done(job):
                             claimed = True
                             self._run(job, f"[{total - len(waiting) + 1}/{total}]", len(waiting) - 1)
+                            self._remove_models(jobs)
                 except Timeout:
                     continue
                 waiting.remove(job)
-                if claimed and not self._keep_models:
-                    self._remove_models(jobs)
             if waiting and not claimed:
                 time.sleep(_POLL_SECONDS)
-        if not self._keep_models:
-            self._remove_models(jobs)
 
     def _lock(self, job: Job) -> FileLock:
         file = self._folder / "locks" / f"{_name(job.keys()[0])}.lock"
@@ -94,12 +92,13 @@ class Harness:
     def _run(self, job: Job, number: str, left: int) -> None:
         print(f"{number} {job}", flush=True)
         started = time.time()
-        error = run_process(self._folder, job)
-        if error:
-            (self._diverged if error.startswith(DIVERGED) else self._failed).append(job)
+        try:
+            run_process(self._folder, job)
+        except (DivergenceError, JobError) as error:
+            (self._diverged if isinstance(error, DivergenceError) else self._failed).append(job)
             print(f"      failed: {error}", flush=True)
             for key in job.keys():
-                write_failure(self._folder, CellFailure(**key, error=error))
+                write_failure(self._folder, CellFailure(**key, error=str(error)))
             return
         for key in job.keys():
             (self._folder / "failures" / f"{_name(key)}.json").unlink(missing_ok=True)
@@ -108,12 +107,15 @@ class Harness:
         print(f"      {self._seconds[-1]:.0f} s, about {minutes:.0f} min left", flush=True)
 
     def _remove_models(self, jobs: Sequence[Job]) -> None:
-        """Of the stages, which several jobs may share, that none of these needs any more."""
+        """Of the stages, which several jobs may share, that none of these needs any more, and no process uses."""
+        if self._keep_models:
+            return
         stages = [(job, stage) for job in jobs for stage in (job.joint, job.final) if stage is not None]
         needed = {stage.name for job, stage in stages if not self.is_done(job)}
         for stage in {stage.name: stage for _, stage in stages if stage.name not in needed}.values():
-            with contextlib.suppress(Timeout), stage.lock(self._folder, timeout=0.0):  # else it is in use
-                remove_folder(self._folder / "runs" / stage.name)
+            with contextlib.suppress(Timeout), stage.lock(self._folder, timeout=0.0):
+                if not any(_is_held(lock) for lock in stage.locks_after(self._folder)):
+                    remove_folder(self._folder / "runs" / stage.name)
 
 
 def _is_held(lock: FileLock) -> bool:
@@ -128,20 +130,20 @@ def _name(key: dict[str, object]) -> str:
     return key_name(Cell(**key).key)
 
 
-def run_process(folder: Path, job: Job) -> str:
+def run_process(folder: Path, job: Job) -> None:
     """Runs a job in a process of its own, whatever becomes of it.
 
-    Returns:
-        The end of what it said of an error; "" if there was none.
+    Raises:
+        DivergenceError: Its training diverged.
+        JobError: It ended in another error, with the end of what it said.
     """
     log = folder / "logs" / f"{_name(job.keys()[0])}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [sys.executable, "-m", "app_zoo.experiment.job", str(folder), json.dumps(asdict(job))]
     with open(log, "w", encoding="utf-8") as stream:
         code = subprocess.run(words, stdout=stream, stderr=subprocess.STDOUT).returncode
-    if code == 0:
-        return ""
     if code == DIVERGED_CODE:
-        return f"{DIVERGED} ({log})"
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_ERROR_LINES:]
-    return f"exit code {code}: {' '.join(line.strip() for line in lines)} ({log})"
+        raise DivergenceError(f"training diverged ({log})")
+    if code != 0:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_ERROR_LINES:]
+        raise JobError(f"exit code {code}: {' '.join(line.strip() for line in lines)} ({log})")

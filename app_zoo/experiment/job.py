@@ -1,5 +1,6 @@
 """Training and measuring one job of an experiment, in a process of its own."""
 
+import contextlib
 import json
 import sys
 import time
@@ -39,11 +40,14 @@ def run_job(folder: Path, job: Job) -> None:
         EasyMFTError: A stage cannot be run.
     """
     started = time.time()
-    *before, last = filter(None, (job.joint, job.final))
-    for stage in before:
-        with stage.lock(folder):
-            train(folder, stage)
-    with last.lock(folder):  # until it is measured, so that nobody removes it
+    with contextlib.ExitStack() as until_measured:  # so that nobody removes what is read
+        last = job.final or job.joint
+        if job.joint and job.final:
+            with job.joint.lock(folder):
+                train(folder, job.joint)
+                until_measured.enter_context(last.lock(folder))
+        else:
+            until_measured.enter_context(last.lock(folder))
         scores = _measure(train(folder, last), job)
     seconds = (time.time() - started) / len(job.domains)
     for key, by_split in zip(job.keys(), scores, strict=True):

@@ -40,7 +40,8 @@ class Stage:
 
     Attributes:
         mode: Of `easymft`.
-        settings: What it changes in the experiment's config; `output_folder` is not among them.
+        settings: What it changes in the experiment's config; `output_folder` is not among them. `model.weights` is the
+            name of the stage before, if there is one.
     """
 
     mode: str
@@ -54,9 +55,14 @@ class Stage:
 
     def lock(self, experiment: Path, timeout: float = -1.0) -> FileLock:
         """What the process that trains it holds; others wait for `timeout` seconds, or below 0 as long as it takes."""
-        file = experiment / "runs" / f"{self.name}.lock"
+        name = ".".join(filter(None, (self.name, self.settings.get("model.weights"))))
+        file = experiment / "runs" / f"{name}.lock"
         file.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(file, timeout=timeout)
+
+    def locks_after(self, experiment: Path) -> list[FileLock]:
+        """Those of the stages that begin with its weights, whoever planned them; one that is held reads them."""
+        return [FileLock(file, timeout=0.0) for file in (experiment / "runs").glob(f"*.{self.name}.lock")]
 
 
 @dataclass(frozen=True)

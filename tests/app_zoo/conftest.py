@@ -19,6 +19,7 @@ from app_zoo.experiment.methods import methods_of
 from app_zoo.experiment.plan import amounts_of, plan_jobs
 from app_zoo.main import main
 from easymft.config.schema import ComparisonConfig, ExperimentConfig
+from easymft.errors import DivergenceError, JobError
 from easymft.evaluation.experiment_results import CellResult, ItemScores, Scores, write_cell
 
 TINY_BERT = Path(__file__).parent.parent / "golden" / "tiny_bert"
@@ -221,9 +222,9 @@ class FakeJobs:
         """Does a job."""
         self.done.append((job.method, job.seed, job.learning_rate))
         if (job.method, job.seed) in self.broken:
-            return "exit code 9: it broke"
+            raise JobError("exit code 9: it broke")
         if (job.method, job.seed, job.learning_rate) in self.diverged:
-            return f"{harness.DIVERGED} (log)"
+            raise DivergenceError("training diverged (log)")
         for stage in filter(None, (job.joint, job.final)):
             (folder / "runs" / stage.name / "best").mkdir(parents=True, exist_ok=True)
         right = 3 if (job.method == "mix") == (job.learning_rate < 2e-3) else 1
@@ -231,7 +232,6 @@ class FakeJobs:
             dev = Scores(right / 4, right / 4, 0.5, 4)
             test = ItemScores(1 - right / 4, 0.5, 0.5, 4, "0" * right + "1" * (4 - right))
             write_cell(folder, CellResult(**key, dev=dev, test=test, seconds=1.0))
-        return ""
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
 """Running jobs: claims, failures, models that go."""
 
+import contextlib
 import os
 import subprocess
 
+import pytest
+
 from app_zoo.experiment import harness
 from app_zoo.experiment import job as job_module
-from easymft.errors import DivergenceError
+from app_zoo.experiment.plan import Stage
+from easymft.errors import DivergenceError, JobError
 from easymft.evaluation.experiment_failures import read_failures
 from easymft.files import remove_folder
 
@@ -28,6 +32,37 @@ def test_models_go_once_no_job_needs_them(tmp_path, monkeypatch, fake, plan):
     with jobs[1].final.lock(tmp_path):
         harness.Harness(tmp_path, keep_models=False).run(jobs)
     assert [entry.name for entry in runs.iterdir() if entry.is_dir()] == [jobs[1].final.name]
+
+
+def test_a_model_stays_as_long_as_another_process_begins_with_it(tmp_path, fake, plan):
+    """That process has methods of its own, which this one knows nothing of."""
+    mine, theirs = plan(methods=["two_stage", "two_stage_averaged"])
+    joint = tmp_path / "runs" / mine.joint.name
+    with theirs.final.lock(tmp_path):
+        harness.Harness(tmp_path, keep_models=False).run([mine])
+    assert joint.is_dir() and not (tmp_path / "runs" / mine.final.name).exists()
+    harness.Harness(tmp_path, keep_models=False).run([mine])
+    assert not joint.exists()
+
+
+def test_the_first_stage_is_held_until_the_second_is(tmp_path, monkeypatch, plan):
+    """Else its model could be removed in between."""
+    events = []
+
+    @contextlib.contextmanager
+    def lock(stage, experiment):
+        events.append(f"lock {stage.mode}")
+        yield
+        events.append(f"release {stage.mode}")
+
+    monkeypatch.setattr(Stage, "lock", lock)
+    monkeypatch.setattr(job_module, "train", lambda folder, stage: events.append(f"train {stage.mode}"))
+    monkeypatch.setattr(job_module, "_measure", lambda app, job: events.append("measure") or [])
+    for method in ("two_stage", "mix"):
+        with pytest.raises(ValueError, match="zip"):  # as there are no scores to write
+            job_module.run_job(tmp_path, plan(methods=[method])[0])
+    first = ["lock meta_tune", "train meta_tune", "lock finetune", "release meta_tune", "train finetune", "measure"]
+    assert events == [*first, "release finetune", "lock meta_tune", "train meta_tune", "measure", "release meta_tune"]
 
 
 def test_a_model_is_removed_as_a_whole(tmp_path, monkeypatch):
@@ -59,7 +94,7 @@ def test_what_another_process_did_after_all_has_not_failed(tmp_path, monkeypatch
 def test_a_claimed_job_is_left_to_its_owner(tmp_path, monkeypatch, plan):
     job = plan(methods=["single"])[0]
     mine, ran = harness.Harness(tmp_path, keep_models=True), []
-    monkeypatch.setattr(harness, "run_process", lambda folder, job: ran.append(job) or "")
+    monkeypatch.setattr(harness, "run_process", lambda folder, job: ran.append(job))
     monkeypatch.setattr(harness.time, "sleep", lambda seconds: owner.release())
     owner = mine._lock(job)
     owner.acquire()
@@ -73,7 +108,7 @@ def test_a_job_whose_first_stage_another_process_trains_comes_later(tmp_path, mo
     assert jobs[0].joint == jobs[1].joint
     lock, done = jobs[0].joint.lock(tmp_path), []
 
-    monkeypatch.setattr(harness, "run_process", lambda folder, job: done.append(job.method) or "")
+    monkeypatch.setattr(harness, "run_process", lambda folder, job: done.append(job.method))
     monkeypatch.setattr(harness.time, "sleep", lambda seconds: lock.release())
     lock.acquire()
     harness.Harness(tmp_path, keep_models=False).run(jobs)
@@ -88,8 +123,8 @@ def test_a_process_that_dies_leaves_its_last_words(tmp_path, monkeypatch, plan):
         return subprocess.CompletedProcess(words, -11)
 
     monkeypatch.setattr(harness.subprocess, "run", die)
-    error = harness.run_process(tmp_path, job)
-    assert error.startswith("exit code -11: loading segmentation fault (") and error.endswith(".log)")
+    with pytest.raises(JobError, match=r"^exit code -11: loading segmentation fault \(.*\.log\)$"):
+        harness.run_process(tmp_path, job)
 
 
 def test_the_stage_before_was_trained_again(tmp_path):
@@ -112,7 +147,7 @@ def test_a_job_whose_first_stage_another_process_is_about_to_train_comes_later(t
     """Its program holds the job's lock, but has not come to the stage's yet."""
     jobs = plan(methods=["two_stage", "two_stage_averaged", "single"])
     mine, done = harness.Harness(tmp_path, keep_models=False), []
-    monkeypatch.setattr(harness, "run_process", lambda folder, job: done.append(job.method) or "")
+    monkeypatch.setattr(harness, "run_process", lambda folder, job: done.append(job.method))
     owner = mine._lock(jobs[0])
     monkeypatch.setattr(harness.time, "sleep", lambda seconds: owner.release())
     owner.acquire()
