@@ -15,8 +15,8 @@ from app_zoo.experiment.job import DIVERGED_CODE
 from app_zoo.experiment.plan import Job
 from app_zoo.run_folder import RunFolder
 from easymft.errors import DivergenceError, JobError
-from easymft.evaluation.experiment_failures import CellFailure, write_failure
-from easymft.evaluation.experiment_results import Cell, key_name
+from easymft.evaluation.experiment.failures import CellFailure, write_failure
+from easymft.evaluation.experiment.results import Cell, key_name
 from easymft.files import remove_folder
 
 _POLL_SECONDS = 5.0

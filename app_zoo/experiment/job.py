@@ -20,7 +20,7 @@ from easymft.config.loading import load_config
 from easymft.data.label_map import LabelMap
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import DataError, DivergenceError, EasyMFTError
-from easymft.evaluation.experiment_results import CellResult, ItemScores, Scores, write_cell
+from easymft.evaluation.experiment.results import CellResult, ItemScores, Scores, write_cell
 from easymft.evaluation.metrics import DomainMetrics
 from easymft.files import remove_folder
 from easymft.model_zoo.bert_files import read_vocabulary

@@ -18,8 +18,8 @@ from easymft.config.schema import ExperimentConfig
 from easymft.data.labels import save_maps
 from easymft.data.sources import digest_files, expand_files
 from easymft.errors import ConfigError, EasyMFTError
-from easymft.evaluation.experiment_results import Cell, Group, choose_learning_rates, read_cells
-from easymft.evaluation.experiment_summary import write_summary
+from easymft.evaluation.experiment.results import Cell, Group, choose_learning_rates, read_cells
+from easymft.evaluation.experiment.summary import write_summary
 
 _VARIANTS = "variants.json"
 

@@ -20,7 +20,7 @@ from app_zoo.experiment.plan import amounts_of, plan_jobs
 from app_zoo.main import main
 from easymft.config.schema import ComparisonConfig, ExperimentConfig
 from easymft.errors import DivergenceError, JobError
-from easymft.evaluation.experiment_results import CellResult, ItemScores, Scores, write_cell
+from easymft.evaluation.experiment.results import CellResult, ItemScores, Scores, write_cell
 
 TINY_BERT = Path(__file__).parent.parent / "golden" / "tiny_bert"
 DOMAINS, LABELS = ("book", "dvd", "phone"), ("neg", "pos")

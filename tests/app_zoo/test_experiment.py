@@ -10,8 +10,8 @@ from app_zoo.experiment import harness
 from app_zoo.experiment.job import run_job
 from app_zoo.run_folder import RunFolder
 from app_zoo.stages import experiment as experiment_stage
-from easymft.evaluation.experiment_failures import read_failures
-from easymft.evaluation.experiment_results import read_cells
+from easymft.evaluation.experiment.failures import read_failures
+from easymft.evaluation.experiment.results import read_cells
 
 
 def test_rates_are_chosen_on_dev_and_finished_cells_skipped(project, fake):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from easymft.evaluation.experiment_results import CellResult, ItemScores, Scores
-from easymft.evaluation.experiment_tables import build_tables
+from easymft.evaluation.experiment.results import CellResult, ItemScores, Scores
+from easymft.evaluation.experiment.tables import build_tables
 
 
 @pytest.fixture

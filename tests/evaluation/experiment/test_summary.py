@@ -6,9 +6,9 @@ import pytest
 from matplotlib.image import imread
 
 from easymft.errors import DataError
-from easymft.evaluation.experiment_failures import CellFailure, write_failure
-from easymft.evaluation.experiment_results import write_cell
-from easymft.evaluation.experiment_summary import write_summary
+from easymft.evaluation.experiment.failures import CellFailure, write_failure
+from easymft.evaluation.experiment.results import write_cell
+from easymft.evaluation.experiment.summary import write_summary
 from easymft.evaluation.markdown import escape_markdown
 
 OUTCOMES = {

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from easymft.evaluation.experiment_layout import escape_latex, lay_out, render_latex, render_markdown, shown_score
-from easymft.evaluation.experiment_tables import Score, build_tables
+from easymft.evaluation.experiment.layout import escape_latex, lay_out, render_latex, render_markdown, shown_score
+from easymft.evaluation.experiment.tables import Score, build_tables
 
 OUTCOMES = {
     "two_stage": {1: {"books": "0111", "dvd": "0011"}, 2: {"books": "0111", "dvd": "0001"}},

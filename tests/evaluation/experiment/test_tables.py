@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from easymft.errors import DataError
-from easymft.evaluation.experiment_tables import amount_order, build_tables
+from easymft.evaluation.experiment.tables import amount_order, build_tables
 
 # Accuracies: mix 0.5, 0.75 | 0.5, 0.25; two_stage 0.75, 0.75 | 0.5, 0.5; mft 1.0, 0.75 | 1.0, 0.5 (books, dvd | seeds)
 OUTCOMES = {

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from easymft.evaluation.experiment_tables import BASELINES, Comparison, MethodRow, ResultTable
+from easymft.evaluation.experiment.tables import BASELINES, Comparison, MethodRow, ResultTable
 
 NOISE_LEVEL = 0.05  # a p-value under it, and a 95% interval without 0, are beyond noise
 SETTING_TITLES = {

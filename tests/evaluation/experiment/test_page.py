@@ -4,9 +4,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from easymft.evaluation.experiment_failures import CellFailure
-from easymft.evaluation.experiment_page import Picture, Pictures, render_page
-from easymft.evaluation.experiment_tables import build_tables
+from easymft.evaluation.experiment.failures import CellFailure
+from easymft.evaluation.experiment.page import Picture, Pictures, render_page
+from easymft.evaluation.experiment.tables import build_tables
 
 VOID = {"meta", "br", "img"}
 EVIL = "<script>alert('x')</script>\"&"

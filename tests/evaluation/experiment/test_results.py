@@ -4,8 +4,8 @@ import json
 import pytest
 
 from easymft.errors import DataError
-from easymft.evaluation.experiment_failures import CellFailure, read_failures, write_failure
-from easymft.evaluation.experiment_results import choose_learning_rates, find_incomplete_rates, read_cells, write_cell
+from easymft.evaluation.experiment.failures import CellFailure, read_failures, write_failure
+from easymft.evaluation.experiment.results import choose_learning_rates, find_incomplete_rates, read_cells, write_cell
 
 CELL = {
     "method": "mft_full",

@@ -4,8 +4,8 @@ from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
-from easymft.evaluation.experiment_plots import draw_differences, draw_few_shot_curves, draw_seed_spread, method_styles
-from easymft.evaluation.experiment_tables import build_tables
+from easymft.evaluation.experiment.plots import draw_differences, draw_few_shot_curves, draw_seed_spread, method_styles
+from easymft.evaluation.experiment.tables import build_tables
 from easymft.evaluation.plots import save_figure
 
 LONG_NAMES = [f"a_method_with_quite_a_long_name_number_{index}_$\\frac$" for index in range(10)]

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from easymft.evaluation.experiment_tables import Comparison, MethodRow, ResultTable, Score
-from easymft.evaluation.experiment_words import (
+from easymft.evaluation.experiment.tables import Comparison, MethodRow, ResultTable, Score
+from easymft.evaluation.experiment.words import (
     headline,
     shown_p,
     shown_points,

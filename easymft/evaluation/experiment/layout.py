@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from easymft.evaluation.experiment_tables import Comparison, ResultTable, Score
-from easymft.evaluation.experiment_words import shown_p, shown_points, shown_rate, table_notes, table_title
+from easymft.evaluation.experiment.tables import Comparison, ResultTable, Score
+from easymft.evaluation.experiment.words import shown_p, shown_points, shown_rate, table_notes, table_title
 from easymft.evaluation.markdown import escape_markdown, markdown_row
 
 EXPLANATION = (

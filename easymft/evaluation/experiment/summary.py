@@ -7,15 +7,15 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from easymft.errors import DataError
-from easymft.evaluation.experiment_csv import write_cells_csv, write_table_csv
-from easymft.evaluation.experiment_failures import read_failures
-from easymft.evaluation.experiment_hparams import write_hparams
-from easymft.evaluation.experiment_layout import render_latex, render_markdown
-from easymft.evaluation.experiment_page import Picture, Pictures, render_page
-from easymft.evaluation.experiment_plots import draw_differences, draw_few_shot_curves, draw_seed_spread
-from easymft.evaluation.experiment_results import Group, choose_learning_rates, find_incomplete_rates, read_cells
-from easymft.evaluation.experiment_tables import ResultTable, build_tables
-from easymft.evaluation.experiment_words import table_title
+from easymft.evaluation.experiment.csv_files import write_cells_csv, write_table_csv
+from easymft.evaluation.experiment.failures import read_failures
+from easymft.evaluation.experiment.hparams import write_hparams
+from easymft.evaluation.experiment.layout import render_latex, render_markdown
+from easymft.evaluation.experiment.page import Picture, Pictures, render_page
+from easymft.evaluation.experiment.plots import draw_differences, draw_few_shot_curves, draw_seed_spread
+from easymft.evaluation.experiment.results import Group, choose_learning_rates, find_incomplete_rates, read_cells
+from easymft.evaluation.experiment.tables import ResultTable, build_tables
+from easymft.evaluation.experiment.words import table_title
 from easymft.evaluation.plots import save_figure
 from easymft.files import replacing
 

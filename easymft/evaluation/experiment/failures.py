@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from easymft.evaluation.experiment_results import STRICT, Cell, Name, read_records, write_record
+from easymft.evaluation.experiment.results import STRICT, Cell, Name, read_records, write_record
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -8,9 +8,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from easymft.evaluation.experiment_layout import shown_score
-from easymft.evaluation.experiment_tables import BASELINES, Comparison, MethodRow, ResultTable, amount_order
-from easymft.evaluation.experiment_words import SETTING_TITLES, is_beyond_noise, shown_p, shown_points, table_title
+from easymft.evaluation.experiment.layout import shown_score
+from easymft.evaluation.experiment.tables import BASELINES, Comparison, MethodRow, ResultTable, amount_order
+from easymft.evaluation.experiment.words import SETTING_TITLES, is_beyond_noise, shown_p, shown_points, table_title
 from easymft.evaluation.palette import COLORS, MARKERS
 
 _LINES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))

@@ -10,7 +10,7 @@ from app_zoo.experiment import harness
 from app_zoo.experiment import job as job_module
 from app_zoo.experiment.plan import Stage
 from easymft.errors import DivergenceError, JobError
-from easymft.evaluation.experiment_failures import read_failures
+from easymft.evaluation.experiment.failures import read_failures
 from easymft.files import remove_folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorboard.plugins.hparams import api
 
-from easymft.evaluation.experiment_results import CellResult, key_name
+from easymft.evaluation.experiment.results import CellResult, key_name
 from easymft.files import new_folder, remove_folder
 
 HPARAMS = ("method", "setting", "amount", "domain", "seed", "learning_rate")

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from easymft.evaluation.experiment_results import CellResult, Group
-from easymft.evaluation.experiment_tables import BASELINES, MethodRow, ResultTable, Score
+from easymft.evaluation.experiment.results import CellResult, Group
+from easymft.evaluation.experiment.tables import BASELINES, MethodRow, ResultTable, Score
 from easymft.files import replacing
 
 _KEYS = ("method", "setting", "amount", "domain", "seed", "learning_rate")

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from easymft.evaluation.experiment_failures import CellFailure
-from easymft.evaluation.experiment_layout import EXPLANATION, LEFT_OUT, lay_out
-from easymft.evaluation.experiment_results import CellResult
-from easymft.evaluation.experiment_style import STYLE
-from easymft.evaluation.experiment_tables import ResultTable
-from easymft.evaluation.experiment_words import (
+from easymft.evaluation.experiment.failures import CellFailure
+from easymft.evaluation.experiment.layout import EXPLANATION, LEFT_OUT, lay_out
+from easymft.evaluation.experiment.results import CellResult
+from easymft.evaluation.experiment.style import STYLE
+from easymft.evaluation.experiment.tables import ResultTable
+from easymft.evaluation.experiment.words import (
     best_row,
     count_beyond_noise,
     headline,

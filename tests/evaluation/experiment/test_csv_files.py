@@ -2,8 +2,8 @@ import csv
 
 import pytest
 
-from easymft.evaluation.experiment_csv import write_cells_csv, write_table_csv
-from easymft.evaluation.experiment_tables import build_tables
+from easymft.evaluation.experiment.csv_files import write_cells_csv, write_table_csv
+from easymft.evaluation.experiment.tables import build_tables
 
 
 def read(file):

@@ -7,7 +7,7 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
-from easymft.evaluation.experiment_hparams import HPARAMS, write_hparams
+from easymft.evaluation.experiment.hparams import HPARAMS, write_hparams
 
 
 def shown(folder):

@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 
 from easymft.errors import DataError
-from easymft.evaluation.experiment_results import CellResult, Group, Setting
+from easymft.evaluation.experiment.results import CellResult, Group, Setting
 from easymft.evaluation.significance import paired_bootstrap, paired_t_test
 
 BASELINES = ("two_stage", "mix")

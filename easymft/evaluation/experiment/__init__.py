@@ -1,0 +1,1 @@
+"""Tables, statistics, pictures and pages of an experiment: methods over domains, amounts of data and seeds."""
