@@ -46,7 +46,7 @@ PEERS = {
     "KerasHub, mixed_bfloat16, padded to the maximum": ("keras_hub", ["--best"], ("train", "predict")),
 }
 ALL_TRICKS = ["fast_encoder", "packing", "one_op_adamw", "length_grouping", "short_rows"]
-WITHOUT = {
+TRAINING = {
     "bfloat16 products": ["bfloat16"],
     "packing of real tokens": ["packing"],
     "length grouping": ["length_grouping"],
@@ -58,8 +58,20 @@ WITHOUT = {
     "AdamW as one operation": ["one_op_adamw"],
     "all of it: Model Garden's encoder, rows padded to the maximum": ALL_TRICKS,
 }
-ABLATION = {"EasyMFT": ("easymft", [], ("train",))} | {
-    f"without {name}": ("easymft", ["--without", *words], ("train",)) for name, words in WITHOUT.items()
+PREDICTION = {
+    "bfloat16 products": ["bfloat16"],
+    "packing of real tokens": ["packing"],
+    "length grouping": ["length_grouping"],
+    "the first token alone in the last layer": ["first_token_alone"],
+    "normalisation as one operation": ["one_op_normalization"],
+    "GELU fused with its product": ["fused_gelu"],
+    "two batches in flight": ["batches_in_flight"],
+    "all of it: Model Garden's encoder, rows padded to the maximum": [*ALL_TRICKS, "batches_in_flight"],
+}
+ABLATION = {"EasyMFT": ("easymft", [], ("train", "predict"))} | {
+    f"{mode} without {name}": ("easymft", ["--without", *words], (mode,))
+    for mode, tricks in (("train", TRAINING), ("predict", PREDICTION))
+    for name, words in tricks.items()
 }
 NEEDS = {
     "transformers": "torch, transformers",
@@ -232,7 +244,7 @@ def main() -> None:
     parser.add_argument("--keras_python", default=sys.executable, help="a Python with keras_hub and tensorflow")
     arguments = parser.parse_args()
     if arguments.ablation:
-        arguments.modes = ["train"]
+        arguments.modes = [mode for mode in arguments.modes if mode != "run"]
     programs = {"easymft": sys.executable} if arguments.ablation else find_programs(arguments)
     folders = [arguments.output / str(number) for number in range(len(arguments.configs))]
     setups = [Measurements(arguments, *both) for both in zip(arguments.configs, folders, strict=True)]

@@ -21,9 +21,12 @@ from app_zoo.stages.fitting import load_weights
 from easymft.config.loading import load_config
 from easymft.data.batching import BatchPlan, make_dataset
 from easymft.modeling import fast_encoder, fast_ops
+from easymft.training import inference
 from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer
 from easymft.training.trainable import build_trainable
+
+CALL = fast_encoder.FastBertEncoder.call
 
 
 class StepClock(tf_keras.callbacks.Callback):
@@ -56,6 +59,18 @@ def sum_of_copied_rows(inputs: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(inputs, tf.float32), 0)
 
 
+def whole_last_layer(
+    encoder: fast_encoder.FastBertEncoder, inputs: dict[str, tf.Tensor], training: bool | None = None, **_: bool
+) -> dict[str, Any]:
+    """In place of `FastBertEncoder.call`: every token of the last layer, whoever reads them."""
+    return CALL(encoder, inputs, training)
+
+
+def gelu_by_erfc(inputs: tf.Tensor, approximate: bool, fused: bool = False) -> tf.Tensor:
+    """In place of `fast_ops.gelu`: TensorFlow's own."""
+    return tf.nn.gelu(inputs, approximate)
+
+
 # What an ablation takes away -> how. The overrides of a config, or a patch of the code.
 OVERRIDES = {
     "bfloat16": ["runtime.precision=float32"],
@@ -68,6 +83,10 @@ PATCHES = {
     "byte_dropout": lambda: mock.patch.object(fast_ops.Dropout, "mask", mask_of_floats),
     "gelu_with_slope": lambda: mock.patch.object(fast_encoder, "GELU_SCALE", 1.0),
     "bias_products": lambda: mock.patch.object(fast_ops, "_sum_of_rows", sum_of_copied_rows),
+    "first_token_alone": lambda: mock.patch.object(fast_encoder.FastBertEncoder, "call", whole_last_layer),
+    "one_op_normalization": lambda: mock.patch.object(fast_ops, "normalizes_in_one", lambda: False),
+    "fused_gelu": lambda: mock.patch.object(fast_encoder, "gelu", gelu_by_erfc),
+    "batches_in_flight": lambda: mock.patch.object(inference, "IN_FLIGHT", 1),
 }
 ABLATIONS = sorted({*OVERRIDES, *PATCHES, "packing", "one_op_adamw"})
 
@@ -132,8 +151,9 @@ def predict(app: Application, rows: int, steps: int, ablations: list[str], repor
     np.random.default_rng(0).shuffle(batches)
     batches = batches[: steps + WARM_STEPS]
     dataset = make_dataset(tokens, batches, padded_length=padded)
-    for number, (index, _) in enumerate(BatchInference(classifier, ["logits"], app.strategy)(dataset)):
-        report.step(number, len(index))
+    with patched(ablations):
+        for number, (index, _) in enumerate(BatchInference(classifier, ["logits"], app.strategy)(dataset)):
+            report.step(number, len(index))
 
 
 def run(app: Application) -> dict[str, float]:

@@ -13,7 +13,7 @@ from easymft.modeling.fast_ops import local_kernels
 
 Batch = tuple[np.ndarray, dict[str, np.ndarray]]
 
-_IN_FLIGHT = 2  # batches: what one does on a single thread, and fetching its results, takes place beside the other's
+IN_FLIGHT = 2  # batches: what one does on a single thread, and fetching its results, takes place beside the other's
 
 
 class BatchInference:
@@ -48,11 +48,11 @@ class BatchInference:
         # Traced for batches of any size and length, where TensorFlow would trace some of them on their own.
         with local_kernels():
             forward = self._forward.get_concrete_function(distributed.element_spec)
-        with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+        with ThreadPoolExecutor(IN_FLIGHT) as pool:
             running: deque[Future[Batch]] = deque()
             for features in distributed:
                 running.append(pool.submit(self._run, forward, features))
-                if len(running) > _IN_FLIGHT:
+                if len(running) > IN_FLIGHT:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()

@@ -17,7 +17,9 @@ import tensorflow as tf
 from app_zoo.base import Application
 from app_zoo.registry import resolve_application
 from easymft.config.loading import load_config
+from easymft.data.batching import make_dataset
 from easymft.modeling import fast_encoder, fast_ops
+from easymft.training import inference
 
 
 @pytest.fixture
@@ -75,12 +77,30 @@ def test_ablations_are_of_what_the_code_calls(make_app, report):
     assert called == ["byte_dropout"]
 
     def patched():
-        return tf.custom_gradient, fast_ops.Dropout.mask, fast_encoder.GELU_SCALE, fast_ops._sum_of_rows
+        training = tf.custom_gradient, fast_ops.Dropout.mask, fast_encoder.GELU_SCALE, fast_ops._sum_of_rows
+        encoder = fast_encoder.FastBertEncoder.call, fast_encoder.gelu, fast_ops.normalizes_in_one
+        return *training, *encoder, inference.IN_FLIGHT
 
     before = patched()
     with benchmark_easymft.patched(list(names)):
         assert not any(one is other for one, other in zip(patched(), before, strict=True))
     assert patched() == before
+
+
+@pytest.mark.parametrize("ablation", ["first_token_alone", "one_op_normalization", "fused_gelu", "batches_in_flight"])
+def test_predictions_without_a_trick_are_the_same(make_app, ablation):
+    app = make_app("runtime.precision=float32")
+    tokens, _, classifier = benchmark_easymft.prepare(app, 40, [])
+    dataset = make_dataset(tokens, [np.arange(20), np.arange(20, 40)], padded_length=None)
+
+    def predict():
+        batches = inference.BatchInference(classifier, ["logits"], app.strategy)(dataset)
+        return np.concatenate([outputs["logits"] for _, outputs in batches])
+
+    expected = predict()
+    with benchmark_easymft.patched([ablation]):
+        found = predict()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_sums_of_copied_rows_are_the_same():
