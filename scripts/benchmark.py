@@ -3,11 +3,12 @@ r"""Examples per second of EasyMFT beside what a user would pick instead, in alt
     python scripts/benchmark.py --configs configs/amazon/meta_tune.json configs/mnli/meta_tune.json \
         --output runs/benchmark --peer_python PYTHON_WITH_TORCH --keras_python PYTHON_WITH_KERAS_HUB
 
-Three things are measured. `train` and `predict` time some steps after a warm-up, on the same tokens. `run` times whole
-processes, from starting Python over tokenising a TSV file to trained weights and the accuracy on another file.
-EasyMFT's training is meta_tune with its whole loss, the peers' plain fine-tuning. Peers not installed are left out and
-named. Every measurement is a process of its own, the subjects take turns, and a ratio is that of two measurements of
-one turn. With --ablation, EasyMFT without each of its tricks takes the place of the peers.
+Four things are measured. `train`, `predict` and `typicality` (embedding) time some steps after a warm-up, on the same
+rows, which differ from turn to turn. `run` times whole processes, from starting Python over tokenising a TSV file to
+trained weights, with the accuracy on another file after each epoch. EasyMFT's training is meta_tune with its whole
+loss, the peers' plain fine-tuning. Peers not installed, or that fail, are left out and named. Every measurement is a
+process of its own, the subjects take turns, and a ratio is that of two measurements of one turn. With --ablation,
+EasyMFT without each of its tricks takes the place of the peers.
 """
 
 import argparse
@@ -29,11 +30,11 @@ from easymft.files import replacing
 from easymft.model_zoo.locate import locate_weights
 
 SCRIPTS = Path(__file__).parent
-MODES = ("train", "predict", "run")
+MODES = ("train", "predict", "typicality", "run")
 # Name -> (program, its words, what it measures). The first is what the others are compared with.
 PEERS = {
     "EasyMFT": ("easymft", [], MODES),
-    "EasyMFT, float32": ("easymft", ["--set", "runtime.precision=float32"], ("train", "predict")),
+    "EasyMFT, float32": ("easymft", ["--set", "runtime.precision=float32"], ("train", "predict", "typicality")),
     "EasyMFT, plain training": (
         "easymft",
         ["--set", "mft.weighting=none", "--set", "mft.domain_loss_weight=0"],
@@ -42,6 +43,7 @@ PEERS = {
     "transformers, float32, batch's longest": ("transformers", [], MODES),
     "transformers, bfloat16 autocast, length-grouped": ("transformers", ["--best"], MODES),
     "Model Garden's task, float32, padded to the maximum": ("model_garden", [], ("train", "predict")),
+    "Model Garden's task, mixed_bfloat16, padded to the maximum": ("model_garden", ["--best"], ("train", "predict")),
     "KerasHub, float32, padded to the maximum": ("keras_hub", [], ("train", "predict")),
     "KerasHub, mixed_bfloat16, padded to the maximum": ("keras_hub", ["--best"], ("train", "predict")),
 }
@@ -80,6 +82,10 @@ NEEDS = {
 }
 
 
+class WorkerError(Exception):
+    """A measurement failed."""
+
+
 def run_process(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Runs a program that is told when it was started."""
     environment = os.environ | {"BENCHMARK_STARTED": str(time.time())}
@@ -91,12 +97,12 @@ def run_worker(python: str, program: str, words: list[str]) -> dict[str, Any]:
     """Runs a measurement; returns what it printed.
 
     Raises:
-        SystemExit: It failed.
+        WorkerError: It failed.
     """
     command = [python, str(SCRIPTS / f"benchmark_{program}.py"), *words]
     result = run_process(command)
     if result.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
+        raise WorkerError(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
     return json.loads(result.stdout.splitlines()[-1]) if "tokens" not in words else {}
 
 
@@ -136,12 +142,15 @@ class Measurements:
         self._steps = ["--rows", str(arguments.rows), "--steps", str(arguments.steps)]
         self._tokens = folder / "tokens.npz"
         self._theirs = ["--weights", weights, "--max_length", str(self._data.max_sequence_length)]
+        self._theirs += ["--batch_size", str(loaded.train.global_batch_size)]
+        self._cache = ["--set", f"data.cache_folder={folder / 'cache'}"]  # all have the tokens when they start
+        self._failed: set[str] = set()
         if "run" in arguments.modes:
             self._train_file = subset_train_file(Path(config), arguments.rows_per_cell, folder)
             self._dev_file = first_rows(self._data.dev_files, arguments.dev_rows, folder / "dev.tsv")
             self.run_rows = sum(1 for _ in read_lines([self._train_file])) * arguments.epochs
-        if {"train", "predict"} & set(arguments.modes):
-            words = ["--config", config, *self._steps, "--mode", "tokens", "--output", str(self._tokens)]
+        if {*arguments.modes} - {"run"}:
+            words = ["--config", config, *self._steps, *self._cache, "--mode", "tokens", "--output", str(self._tokens)]
             run_worker(sys.executable, "easymft", words)
 
     def words(self, program: str, mode: str, turn: int) -> list[str]:
@@ -156,10 +165,11 @@ class Measurements:
                     *["--columns", *(str(number) for number in numbers if number is not None)],
                     *["--epochs", str(self._arguments.epochs), "--learning_rate", str(self._arguments.learning_rate)],
                 ]
-            return ["--mode", mode, *self._theirs, "--tokens", str(self._tokens), "--steps", str(self._arguments.steps)]
-        words = ["--mode", mode, "--config", self._config]
+            words = ["--tokens", str(self._tokens), "--steps", str(self._arguments.steps), "--seed", str(turn)]
+            return ["--mode", mode, *self._theirs, *words]
+        words = ["--mode", mode, "--config", self._config, "--set", f"runtime.seed={turn}"]
         if mode != "run":
-            return [*words, *self._steps, "--output", str(self._folder / "easymft")]
+            return [*words, *self._steps, *self._cache, "--output", str(self._folder / "easymft")]
         folder = self._folder / f"run_{time.time_ns()}"  # a finished run, or a token cache, would save it work
         changes = {
             "data.train_files": json.dumps([str(self._train_file)]),
@@ -167,7 +177,7 @@ class Measurements:
             "data.test_files": "[]",
             "train.epochs": self._arguments.epochs,
             "train.learning_rate": self._arguments.learning_rate,
-            "runtime.seed": turn,
+            "evaluation.after_training": "false",  # beyond what is taken after each epoch
         }
         sets = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
         return [*words, "--output", str(folder), *sets]
@@ -176,10 +186,20 @@ class Measurements:
         """One turn of every subject, added to mode -> subject -> measurements."""
         subjects = ABLATION if self._arguments.ablation else PEERS
         for mode in self._arguments.modes:
-            for name, (program, words, modes) in subjects.items():
-                if program not in programs or mode not in modes:
+            # There and back, so that a machine that slows down does not favour the first.
+            for name, (program, words, modes) in list(subjects.items())[:: -1 if turn % 2 else 1]:
+                if program not in programs or mode not in modes or name in self._failed:
                     continue
-                result = run_worker(programs[program], program, [*self.words(program, mode, turn), *words])
+                try:
+                    result = run_worker(programs[program], program, [*self.words(program, mode, turn), *words])
+                except WorkerError as error:
+                    if program == "easymft":
+                        raise SystemExit(str(error)) from error
+                    print(f"{name} is left out: {error}", flush=True)
+                    self._failed.add(name)
+                    for by_subject in found.values():
+                        by_subject.pop(name, None)
+                    continue
                 if mode == "run":
                     result["rate"] = self.run_rows / result["seconds"]
                 found.setdefault(mode, {}).setdefault(name, []).append(result)
@@ -223,7 +243,8 @@ def describe_machine() -> str:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     flags = next((line for line in lines if line.startswith("flags")), "").split()
     fast = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
-    return f"{names[0] if names else platform.processor()}, {len(names)} cores, {', '.join(fast) or 'no AVX-512'}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{names[0] if names else platform.processor()}, {cores} cores, {', '.join(fast) or 'no AVX-512'}"
 
 
 def main() -> None:

@@ -11,19 +11,21 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from benchmark_tokens import PREDICT_BATCH, WARM_STEPS, Report
+from benchmark_tokens import PREDICT_BATCH, WARM_STEPS, Report, plan_steps
 
 from app_zoo.base import Application
-from app_zoo.inputs import load_tokens, padded_length, plan_steps, training_batches
+from app_zoo.inputs import load_tokens, padded_length, training_batches
 from app_zoo.registry import resolve_application
 from app_zoo.stages import meta_tune
 from app_zoo.stages.fitting import load_weights
 from easymft.config.loading import load_config
-from easymft.data.batching import BatchPlan, make_dataset
+from easymft.data.batching import make_dataset
+from easymft.data.token_dataset import TokenDataset
 from easymft.modeling import fast_encoder, fast_ops
-from easymft.training import inference
+from easymft.training import inference as inference_module
 from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer
+from easymft.training.scoring import TypicalityEmbedder
 from easymft.training.trainable import build_trainable
 
 CALL = fast_encoder.FastBertEncoder.call
@@ -86,7 +88,7 @@ PATCHES = {
     "first_token_alone": lambda: mock.patch.object(fast_encoder.FastBertEncoder, "call", whole_last_layer),
     "one_op_normalization": lambda: mock.patch.object(fast_ops, "normalizes_in_one", lambda: False),
     "fused_gelu": lambda: mock.patch.object(fast_encoder, "gelu", gelu_by_erfc),
-    "batches_in_flight": lambda: mock.patch.object(inference, "IN_FLIGHT", 1),
+    "batches_in_flight": lambda: mock.patch.object(inference_module, "IN_FLIGHT", 1),
 }
 ABLATIONS = sorted({*OVERRIDES, *PATCHES, "packing", "one_op_adamw"})
 
@@ -114,6 +116,12 @@ def export_tokens(app: Application, file: Path, rows: int) -> None:
     np.savez(file, **arrays, lengths=tokens.lengths, labels=tokens.label_ids)
 
 
+def plan(app: Application, tokens: TokenDataset, size: int, steps: int, ablations: list[str]) -> list[np.ndarray]:
+    """The batches to measure, of like length unless that is taken away."""
+    grouped = not {"length_grouping", "short_rows"} & set(ablations)
+    return plan_steps(tokens.lengths, size, grouped, steps, app.config.runtime.seed)
+
+
 def prepare(app: Application, rows: int, ablations: list[str]) -> tuple[Any, Any, Any]:
     """Tokens of the first rows, the meta fine-tuner, and its classifier."""
     maps, pretrained = app.infer_maps(), load_weights(app)
@@ -127,15 +135,14 @@ def prepare(app: Application, rows: int, ablations: list[str]) -> tuple[Any, Any
 def train(app: Application, rows: int, steps: int, ablations: list[str], report: Report) -> None:
     """Runs meta_tune's own steps."""
     tokens, network, _ = prepare(app, rows, ablations)
-    plan = plan_steps(app, tokens)
-    optimizer = build_optimizer(app.config.train, plan.total_steps)
+    batches = plan(app, tokens, app.config.train.global_batch_size, steps, ablations)
+    optimizer = build_optimizer(app.config.train, max(len(batches), WARM_STEPS))
     if "one_op_adamw" in ablations:
         optimizer = tf_keras.optimizers.AdamW(app.config.train.learning_rate)
     with app.strategy.scope():
         trainable = build_trainable(network, app.config.train)
         trainable.compile(optimizer=optimizer)
         optimizer.build(network.trainable_variables)  # as meta_tune does, else the step is traced twice
-    batches = plan.batches(0, min(steps + WARM_STEPS, plan.epoch_ends[0]))
     scores = np.full(tokens.num_examples, 0.3, np.float32)
     clock = StepClock(report, batches)
     with patched(ablations):
@@ -145,22 +152,40 @@ def train(app: Application, rows: int, steps: int, ablations: list[str], report:
 def predict(app: Application, rows: int, steps: int, ablations: list[str], report: Report) -> None:
     """Runs evaluation's forward pass likewise."""
     tokens, _, classifier = prepare(app, rows, ablations)
-    padded = padded_length(app)
-    plan = BatchPlan(tokens.lengths, PREDICT_BATCH, seed=0, shuffle=False, group_by_length=padded is None)
-    batches = plan.batches(0)
-    np.random.default_rng(0).shuffle(batches)
-    batches = batches[: steps + WARM_STEPS]
-    dataset = make_dataset(tokens, batches, padded_length=padded)
+    stream(app, tokens, BatchInference(classifier, ["logits"], app.strategy), steps, ablations, report)
+
+
+def score(app: Application, rows: int, steps: int, ablations: list[str], report: Report) -> None:
+    """Runs typicality's forward pass likewise; what follows it takes no time worth measuring."""
+    tokens, _, classifier = prepare(app, rows, ablations)
+    with app.strategy.scope():
+        embedder = TypicalityEmbedder(classifier.encoder, app.config.mft.typicality.embedding)
+    stream(app, tokens, BatchInference(embedder, ["embedding"], app.strategy), steps, ablations, report)
+
+
+def stream(
+    app: Application,
+    tokens: TokenDataset,
+    inference: BatchInference,
+    steps: int,
+    ablations: list[str],
+    report: Report,
+) -> None:
+    """Runs the batches of the warm-up, and when these are done the others, several of which are in flight at once."""
+    batches = plan(app, tokens, PREDICT_BATCH, steps, ablations)
+    number = 0
     with patched(ablations):
-        for number, (index, _) in enumerate(BatchInference(classifier, ["logits"], app.strategy)(dataset)):
-            report.step(number, len(index))
+        for part in filter(None, (batches[:WARM_STEPS], batches[WARM_STEPS:])):
+            for index, _ in inference(make_dataset(tokens, part, padded_length=padded_length(app))):
+                report.step(number, len(index))
+                number += 1
 
 
 def run(app: Application) -> dict[str, float]:
-    """Runs the whole of meta_tune, from files to weights and metrics; returns its dev accuracy."""
+    """Runs the whole of meta_tune, from files to weights; returns the dev accuracy of the last epoch, not the best."""
     meta_tune.run(app)
-    metrics = json.loads((app.folder.path / "metrics.json").read_text(encoding="utf-8"))
-    return {"accuracy": metrics["dev"]["overall"]["accuracy"]}
+    history = json.loads((app.folder.path / "run.json").read_text(encoding="utf-8"))["training"]["history"]
+    return {"accuracy": history[-1]["metrics"]["accuracy"]}
 
 
 def main() -> None:
@@ -170,7 +195,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--mode", choices=("train", "predict", "run", "tokens"), required=True)
+    parser.add_argument("--mode", choices=("train", "predict", "typicality", "run", "tokens"), required=True)
     parser.add_argument("--without", choices=ABLATIONS, nargs="+", default=[], help="what to take away")
     parser.add_argument("--output", required=True, help="scratch folder; with --mode tokens the file to write")
     arguments = parser.parse_args()
@@ -187,7 +212,7 @@ def main() -> None:
     if arguments.mode == "run":
         values = run(app)
     else:
-        measure = train if arguments.mode == "train" else predict
+        measure = {"train": train, "predict": predict, "typicality": score}[arguments.mode]
         measure(app, arguments.rows, arguments.steps, arguments.without, report)
     report.print(f"tensorflow {tf.__version__}, {app.precision}", **values)
 

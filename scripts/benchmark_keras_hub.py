@@ -12,7 +12,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import keras_hub
 import numpy as np
-from benchmark_tokens import PREDICT_BATCH, TRAIN_BATCH, WARM_STEPS, Report, make_parser, pad, plan_batches
+from benchmark_tokens import PREDICT_BATCH, Report, make_parser, pad, plan_steps
 
 
 def main() -> None:
@@ -23,7 +23,8 @@ def main() -> None:
         keras.config.set_dtype_policy("mixed_bfloat16")
     tokens = dict(np.load(arguments.tokens))
     training = arguments.mode == "train"
-    batches = plan_batches(tokens["lengths"], TRAIN_BATCH if training else PREDICT_BATCH, grouped=False)
+    size = arguments.batch_size if training else PREDICT_BATCH
+    batches = plan_steps(tokens["lengths"], size, False, arguments.steps, arguments.seed)
     shape = json.loads((Path(arguments.weights) / "config.json").read_text())
     backbone = keras_hub.models.BertBackbone(
         vocabulary_size=shape["vocab_size"],
@@ -49,7 +50,7 @@ def main() -> None:
         else:
             model.predict_on_batch(features)
 
-    report.run(batches[: arguments.steps + WARM_STEPS], step)
+    report.run(batches, step)
     report.print(f"keras_hub {keras_hub.__version__}, keras {keras.__version__} on TensorFlow")
 
 

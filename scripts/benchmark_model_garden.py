@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from benchmark_tokens import PREDICT_BATCH, TRAIN_BATCH, WARM_STEPS, Report, make_parser, pad, plan_batches
+import tf_keras
+from benchmark_tokens import PREDICT_BATCH, Report, make_parser, pad, plan_steps
 from official.modeling import optimization
 from official.nlp.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 
@@ -30,9 +31,12 @@ def main() -> None:
     """Measures."""
     arguments = make_parser(__doc__).parse_args()
     report = Report()
+    if arguments.best:
+        tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
     tokens = dict(np.load(arguments.tokens))
     training = arguments.mode == "train"
-    batches = plan_batches(tokens["lengths"], TRAIN_BATCH if training else PREDICT_BATCH, grouped=False)
+    size = arguments.batch_size if training else PREDICT_BATCH
+    batches = plan_steps(tokens["lengths"], size, False, arguments.steps, arguments.seed)
     task = make_task(arguments.weights, int(tokens["labels"].max()) + 1)
     model = task.build_model()
     polynomial = {"initial_learning_rate": arguments.learning_rate, "decay_steps": 1000}
@@ -52,7 +56,7 @@ def main() -> None:
         labels = tf.constant(tokens["labels"][batch].astype(np.int32))
         np.asarray(compute(features | {"label_ids": labels})["loss"] if training else compute(features))
 
-    report.run(batches[: arguments.steps + WARM_STEPS], step)
+    report.run(batches, step)
     report.print(f"tensorflow {tf.__version__} with Model Garden")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 WARM_STEPS = 3
 MEGABATCH = 50  # batches that are sorted by length together, as in transformers' own sampler
-TRAIN_BATCH, PREDICT_BATCH = 32, 64
+PREDICT_BATCH = 64
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
@@ -24,7 +24,8 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--tokens", help="an .npz of ids, types, lengths and labels; not for --mode run")
     parser.add_argument("--weights", required=True, help="a Hugging Face folder")
     parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--mode", choices=("train", "predict", "run"), required=True)
+    parser.add_argument("--mode", choices=("train", "predict", "typicality", "run"), required=True)
+    parser.add_argument("--batch_size", type=int, default=32, help="of training")
     parser.add_argument("--best", action="store_true", help="length-grouped where it pads to the longest, bfloat16")
     parser.add_argument("--max_length", type=int, default=128)
     parser.add_argument("--train_file", help="a TSV file, for --mode run")
@@ -37,16 +38,35 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def plan_batches(lengths: np.ndarray, size: int, grouped: bool, seed: int = 0) -> list[np.ndarray]:
-    """Random whole batches, or ones of like length."""
+    """Batches of all rows in a random order, of random ones or of ones of like length."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(lengths))
     if grouped:
         parts = [order[start : start + MEGABATCH * size] for start in range(0, len(order), MEGABATCH * size)]
         order = np.concatenate([part[np.argsort(-lengths[part], kind="stable")] for part in parts])
-    batches = [order[start : start + size] for start in range(0, len(order) - size + 1, size)]
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
     if grouped:
         generator.shuffle(batches)
     return batches
+
+
+def plan_steps(lengths: np.ndarray, size: int, grouped: bool, steps: int, seed: int) -> list[np.ndarray]:
+    """The whole batches that are measured: first those of the warm-up, then `steps`, fewer if there are no more.
+
+    The rows of these are the same whether they are grouped or not, and of all lengths: of a few random batches the
+    number of tokens varies by a tenth.
+    """
+    generator = np.random.default_rng(seed)
+    batches = [batch for batch in plan_batches(lengths, size, True, seed) if len(batch) == size]
+    batches.sort(key=lambda batch: lengths[batch].sum())
+    steps = max(0, min(steps, len(batches) - WARM_STEPS))
+    spread = ((generator.random() + np.arange(steps)) * len(batches) / max(1, steps)).astype(int)
+    others = generator.permutation(np.setdiff1d(np.arange(len(batches)), spread))[:WARM_STEPS]
+    chosen = [batches[place] for place in (*others, *generator.permutation(spread))]
+    if grouped:
+        return chosen
+    rows = [np.concatenate(part) for part in (chosen[:WARM_STEPS], chosen[WARM_STEPS:]) if part]
+    return [batch for part in rows for batch in generator.permutation(part).reshape(-1, size)]
 
 
 def pad(tokens: dict[str, np.ndarray], batch: np.ndarray, length: int | None, dtype: type) -> dict[str, np.ndarray]:

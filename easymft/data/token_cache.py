@@ -3,9 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +25,7 @@ from easymft.data.token_dataset import ARRAYS, SUMMARY_FILE, TokenDataset
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import DataError
 from easymft.files import new_folder
+from easymft.threads import map_ahead
 
 _VERSION = 1  # Goes up whenever the same input would make other arrays.
 _SKIPPED_FILE = "skipped_rows.jsonl"
@@ -213,27 +212,19 @@ Tokens = tuple[np.ndarray, np.ndarray, np.ndarray]  # ids [tokens], lengths [n],
 def _tokenized(
     batches: Iterator[ExampleBatch], preprocessor: TextPreprocessor, pair: bool
 ) -> Iterator[tuple[ExampleBatch, Tokens]]:
-    """Yields batches with their tokens, in order, while the next ones are tokenised in other threads."""
+    """Batches with their tokens, in order, while the next ones are tokenised in other threads."""
     signature = [tf.TensorSpec([None], tf.string)] * (2 if pair else 1)
     graph = tf.function(preprocessor.tokenize, input_signature=signature, autograph=False)
 
-    def run(batch: ExampleBatch) -> Tokens:
+    def run(batch: ExampleBatch) -> tuple[ExampleBatch, Tokens]:
         tokenize = preprocessor.tokenize if len(batch.text) < _FEW_ROWS else graph
         with tf.device("cpu:0"):  # Strings live nowhere else, and single integer ops are not worth a GPU's time.
             ids, types = tokenize(*([batch.text, batch.text_pair] if pair else [batch.text]))
             lengths = ids.row_lengths()
             second_starts = lengths - tf.reduce_sum(tf.cast(types, tf.int64), 1)
-        return ids.flat_values.numpy(), lengths.numpy(), second_starts.numpy()
+        return batch, (ids.flat_values.numpy(), lengths.numpy(), second_starts.numpy())
 
-    waiting: deque[tuple[ExampleBatch, Future[Tokens]]] = deque()
-    with ThreadPoolExecutor(_WORKERS) as executor:
-        for batch in batches:
-            waiting.append((batch, executor.submit(run, batch)))
-            if len(waiting) > _WORKERS:
-                done, future = waiting.popleft()
-                yield done, future.result()
-        for done, future in waiting:
-            yield done, future.result()
+    return map_ahead(run, batches, _WORKERS)
 
 
 def _write_arrays(

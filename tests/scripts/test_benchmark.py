@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import time
+import types
 from pathlib import Path
 from unittest import mock
 
@@ -52,6 +53,12 @@ def report(monkeypatch):
     return benchmark_tokens.Report()
 
 
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    """Of prediction, so that a few rows are several."""
+    monkeypatch.setattr(benchmark_easymft, "PREDICT_BATCH", 8)
+
+
 @pytest.mark.parametrize(
     "ablations",
     [[], [*benchmark_easymft.PATCHES, "bfloat16"], [*benchmark.ALL_TRICKS]],
@@ -63,9 +70,10 @@ def test_measures_training_and_prediction(make_app, report, capsys, ablations):
     train = json.loads(capsys.readouterr().out)
     assert train["rate"] > 0 and 0 < train["first_step"] < train["seconds"]
 
-    benchmark_easymft.predict(make_app(*overrides), 40, 2, ablations, report := benchmark_tokens.Report())
-    report.print("versions")
-    assert "rate" not in json.loads(capsys.readouterr().out)  # all 40 rows are one batch, which is warm-up
+    for measure in (benchmark_easymft.predict, benchmark_easymft.score):
+        measure(make_app(*overrides), 40, 2, ablations, report := benchmark_tokens.Report())
+        report.print("versions")
+        assert json.loads(capsys.readouterr().out)["rate"] > 0
 
 
 def test_ablations_are_of_what_the_code_calls(make_app, report):
@@ -85,6 +93,15 @@ def test_ablations_are_of_what_the_code_calls(make_app, report):
     with benchmark_easymft.patched(list(names)):
         assert not any(one is other for one, other in zip(patched(), before, strict=True))
     assert patched() == before
+
+
+def test_batches_without_length_grouping(make_app):
+    app, tokens = make_app(), types.SimpleNamespace(lengths=np.arange(1, 129))
+    spreads = []
+    for ablations in ([], ["length_grouping"], ["short_rows"]):
+        batches = benchmark_easymft.plan(app, tokens, 8, 4, ablations)
+        spreads.append(np.mean([np.ptp(tokens.lengths[batch]) for batch in batches]))
+    assert spreads[0] == 7 and min(spreads[1:]) > 50
 
 
 @pytest.mark.parametrize("ablation", ["first_token_alone", "one_op_normalization", "fused_gelu", "batches_in_flight"])
@@ -128,15 +145,58 @@ def test_rate_counts_from_the_end_of_the_warm_up(report, monkeypatch, capsys):
 def test_batches_for_the_peers():
     lengths = np.array([3, 9, 1, 5, 7, 2, 8])
     plain = benchmark_tokens.plan_batches(lengths, 2, grouped=False)
-    assert len(plain) == 3 and len(set(np.concatenate(plain))) == 6
+    assert [len(batch) for batch in plain] == [2, 2, 2, 1] and len(set(np.concatenate(plain))) == 7
     grouped = benchmark_tokens.plan_batches(lengths, 2, grouped=True)
-    assert sorted(sorted(lengths[batch].tolist()) for batch in grouped) == [[2, 3], [5, 7], [8, 9]]
+    assert sorted(sorted(lengths[batch].tolist()) for batch in grouped) == [[1], [2, 3], [5, 7], [8, 9]]
     tokens = {"ids": np.arange(1, 7), "types": np.array([0, 0, 1, 0, 0, 0]), "lengths": np.array([3, 1, 2])}
     padded = benchmark_tokens.pad(tokens, np.array([2, 0]), None, np.int32)
     assert padded["ids"].tolist() == [[5, 6, 0], [1, 2, 3]]
     assert padded["types"].tolist() == [[0, 0, 0], [0, 0, 1]]
     assert padded["mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
     assert benchmark_tokens.pad(tokens, np.array([1]), 4, np.int32)["mask"].tolist() == [[1, 0, 0, 0]]
+
+
+def test_timed_batches_are_of_the_same_rows():
+    """Whether they are grouped by length or not, and of all lengths, so that as many tokens are computed."""
+    lengths = np.random.default_rng(1).integers(5, 129, 1605)
+    found = []
+    for seed in range(10):
+        plain, grouped = (benchmark_tokens.plan_steps(lengths, 32, both, 12, seed) for both in (False, True))
+        for batches in (plain, grouped):
+            assert len(batches) == 15 and {len(batch) for batch in batches} == {32}
+            assert len(set(np.concatenate(batches))) == 15 * 32
+        for part in (slice(0, 3), slice(3, 15)):
+            assert set(np.concatenate(plain[part])) == set(np.concatenate(grouped[part]))
+        assert np.mean([np.ptp(lengths[batch]) for batch in grouped[3:]]) < 5 and np.ptp(lengths[plain[3]]) > 60
+        found.append(lengths[np.concatenate(grouped[3:])].mean() / lengths.mean())
+    assert 0.9 < min(found) and max(found) < 1.1 and len(set(found)) == 10
+    few = benchmark_tokens.plan_steps(lengths[:200], 32, True, 12, 0)
+    assert len(few) == 6 and len(benchmark_tokens.plan_steps(lengths[:70], 32, False, 12, 0)) == 2
+
+
+def test_a_peer_that_fails_is_left_out(tmp_path, monkeypatch, capsys):
+    def run(python, program, words):
+        asked.append((program, words[1]))
+        if program == "keras_hub" and "--best" in words and words[1] == "predict":
+            raise benchmark.WorkerError("no memory")
+        return {"rate": 1.0}
+
+    asked, found = [], {}
+    monkeypatch.setattr(benchmark, "run_worker", run)
+    monkeypatch.setattr(benchmark.Measurements, "__init__", lambda self: None)
+    monkeypatch.setattr(benchmark.Measurements, "words", lambda self, program, mode, turn: ["--mode", mode])
+    setup = benchmark.Measurements()
+    setup._arguments = argparse.Namespace(ablation=False, modes=["train", "predict"])
+    setup._config, setup._failed = "config", set()
+    for turn in range(2):
+        setup.measure(found, {"easymft": "python", "keras_hub": "python"}, turn)
+    assert "KerasHub, mixed_bfloat16, padded to the maximum is left out: no memory" in capsys.readouterr().out
+    names = ["EasyMFT", "EasyMFT, float32", "KerasHub, float32, padded to the maximum"]
+    assert {mode: {name: len(results) for name, results in by.items()} for mode, by in found.items()} == {
+        mode: dict.fromkeys(names, 2) for mode in ("train", "predict")
+    }
+    first = [program for program, mode in asked if mode == "train"]
+    assert first[:2] == ["easymft", "easymft"] and first[4:] == ["keras_hub", "easymft", "easymft"]
 
 
 def test_whole_runs_are_of_the_same_rows(tmp_path):
@@ -161,6 +221,7 @@ def test_whole_runs_are_of_the_same_rows(tmp_path):
     assert setup.run_rows == 2 * 4 * 4
     theirs = setup.words("transformers", "run", 1)
     assert theirs[theirs.index("--columns") + 1 :][:3] == ["0", "1", "3"]
+    assert theirs[theirs.index("--batch_size") + 1] == "32"
     train_file = theirs[theirs.index("--train_file") + 1]
     ours = setup.words("easymft", "run", 1)
     assert f"data.train_files={json.dumps([train_file])}" in ours and "runtime.seed=1" in ours
