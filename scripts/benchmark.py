@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -115,6 +116,8 @@ def find_programs(arguments: argparse.Namespace) -> dict[str, str]:
     }
     found = {"easymft": sys.executable}
     for program, python in pythons.items():
+        if shutil.which(python) is None:
+            raise SystemExit(f"{python}: no such program, expected a Python that has {NEEDS[program]}")
         result = run_process([python, "-c", f"import {NEEDS[program]}"])
         if result.returncode:
             why = result.stderr.strip().splitlines()[-1:] or [f"exit code {result.returncode}"]

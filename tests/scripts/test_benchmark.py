@@ -174,6 +174,12 @@ def test_timed_batches_are_of_the_same_rows():
     assert len(few) == 6 and len(benchmark_tokens.plan_steps(lengths[:70], 32, False, 12, 0)) == 2
 
 
+def test_a_python_that_is_not_there(tmp_path):
+    arguments = argparse.Namespace(peer_python=str(tmp_path / "python"), keras_python="python")
+    with pytest.raises(SystemExit, match="no such program, expected a Python that has torch, transformers"):
+        benchmark.find_programs(arguments)
+
+
 def test_a_peer_that_fails_is_left_out(tmp_path, monkeypatch, capsys):
     def run(python, program, words):
         asked.append((program, words[1]))
