@@ -181,6 +181,9 @@ def stream(
                 number += 1
 
 
+MEASURES = {"train": train, "predict": predict, "typicality": score}
+
+
 def run(app: Application) -> dict[str, float]:
     """Runs the whole of meta_tune, from files to weights; returns the dev accuracy of the last epoch, not the best."""
     meta_tune.run(app)
@@ -195,7 +198,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--mode", choices=("train", "predict", "typicality", "run", "tokens"), required=True)
+    parser.add_argument("--mode", choices=(*MEASURES, "run", "tokens"), required=True)
     parser.add_argument("--without", choices=ABLATIONS, nargs="+", default=[], help="what to take away")
     parser.add_argument("--output", required=True, help="scratch folder; with --mode tokens the file to write")
     arguments = parser.parse_args()
@@ -212,8 +215,7 @@ def main() -> None:
     if arguments.mode == "run":
         values = run(app)
     else:
-        measure = {"train": train, "predict": predict, "typicality": score}[arguments.mode]
-        measure(app, arguments.rows, arguments.steps, arguments.without, report)
+        MEASURES[arguments.mode](app, arguments.rows, arguments.steps, arguments.without, report)
     report.print(f"tensorflow {tf.__version__}, {app.precision}", **values)
 
 

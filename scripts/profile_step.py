@@ -18,7 +18,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from app_zoo.registry import resolve_application
 from easymft.config.loading import load_config
 
-MODES = {"train": benchmark_easymft.train, "predict": benchmark_easymft.predict, "typicality": benchmark_easymft.score}
+MODES = benchmark_easymft.MEASURES
 
 
 class ProfiledReport(Report):
