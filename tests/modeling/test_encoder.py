@@ -51,6 +51,8 @@ def test_dropout_is_as_configured():
     still = without(features(), training=False)["pooled_output"].numpy()
     np.testing.assert_array_equal(without(features(), training=True)["pooled_output"], still)
     encoder = build_encoder(CONFIG)
+    for variable in encoder.trainable_variables:
+        variable.assign(np.random.default_rng(0).normal(size=variable.shape))
     first, second = (encoder(features(), training=True)["pooled_output"].numpy() for _ in range(2))
     assert np.abs(first - second).max() > 0
 
