@@ -76,6 +76,8 @@ class Harness:
                 waiting.remove(job)
             if waiting and not claimed:
                 time.sleep(_POLL_SECONDS)
+        while any(_is_held(self._lock(job)) for job in (*self.failed, *self.diverged)):
+            time.sleep(_POLL_SECONDS)  # what failed here, another process is trying
 
     def _lock(self, job: Job) -> FileLock:
         file = self._folder / "locks" / f"{_name(job.keys()[0])}.lock"

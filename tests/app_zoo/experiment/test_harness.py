@@ -91,6 +91,28 @@ def test_what_another_process_did_after_all_has_not_failed(tmp_path, monkeypatch
     assert mine.failed == []
 
 
+def test_a_failed_job_that_another_process_tries_is_waited_for(tmp_path, monkeypatch, fake, plan):
+    """Else the rate would be chosen, and the table made, without it."""
+    failing, other = plan(methods=["single", "mix"])
+    mine = harness.Harness(tmp_path, keep_models=True)
+    owner = mine._lock(failing)
+
+    def run(folder, job):
+        if job == failing:
+            raise JobError("out of memory")
+        owner.acquire()  # meanwhile another process begins with what failed here
+        fake(folder, job)
+
+    def end_elsewhere(seconds):
+        fake(tmp_path, failing)
+        owner.release()
+
+    monkeypatch.setattr(harness, "run_process", run)
+    monkeypatch.setattr(harness.time, "sleep", end_elsewhere)
+    mine.run([failing, other])
+    assert mine.failed == []
+
+
 def test_a_claimed_job_is_left_to_its_owner(tmp_path, monkeypatch, plan):
     job = plan(methods=["single"])[0]
     mine, ran = harness.Harness(tmp_path, keep_models=True), []
