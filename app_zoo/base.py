@@ -149,12 +149,13 @@ class Application:
         """Classes and domains, as configured or as they occur in the train files; one pass over them.
 
         Raises:
-            ConfigError: One of `data.subset.exclude_domains` is not among the domains.
+            ConfigError: One of `data.subset.exclude_domains` is not among the domains. Files with typicality may have
+                been scored without it.
         """
         labels, domains = infer_maps(self.config.data, pair=self.pair)
         excluded = self.config.data.subset.exclude_domains
         for name in excluded:
-            if name not in domains:
+            if name not in domains and self.config.data.columns.typicality is None:
                 raise ConfigError(
                     f"data.subset.exclude_domains: unknown domain {name!r}, expected some of {', '.join(domains)}"
                 )

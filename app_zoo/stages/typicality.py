@@ -1,6 +1,8 @@
 """--mode typicality: score every example, and show what the scores look like."""
 
 import hashlib
+import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from filelock import FileLock
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, padded_length, with_excluded
 from app_zoo.stages.fitting import load_weights
+from easymft.config.schema import DataConfig
 from easymft.data.bad_rows import SkippedRows
+from easymft.data.columns import has_header
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.token_dataset import TokenDataset
 from easymft.data.writing import TableWriter, same_form
@@ -30,6 +34,7 @@ from easymft.training.scoring import (
     weights_fingerprint,
 )
 
+_COLUMN = "typicality"  # of the scored file
 _PROJECTOR_SAMPLE = 1000  # texts shown in TensorBoard's projector
 
 
@@ -49,17 +54,44 @@ def run(app: Application) -> None:
     app.folder.claim(app.config, "typicality", app.inputs)
     scores = score(app, pretrained, tokens, maps)
     tell_negative(scores.typicality)
-    scored_file, column = write_scored(app, scores.typicality, tokens, maps)
+    scored_file, width = write_scored(app, scores.typicality, tokens, maps)
     write_overview(app, scores, tokens, maps, app.folder.path)
     app.folder.finish(scored_file=str(scored_file))
     print(f"scored file: {scored_file}; to train on its scores:", flush=True)
-    print(f"  --set 'data.train_files=[\"{scored_file}\"]' --set data.columns.typicality={column}", flush=True)
+    changes = settings_for_training(app.config.data, scored_file, width)
+    words = (f"{path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in changes.items())
+    print(" ", " ".join(f"--set {shlex.quote(word)}" for word in words), flush=True)
+
+
+def settings_for_training(data: DataConfig, scored_file: Path, width: int) -> dict[str, Any]:
+    """What has to change in the config of the scored files for `meta_tune` to take the scores.
+
+    Args:
+        data: Of that config.
+        scored_file: As `write_scored` wrote it.
+        width: Its number of columns, that of the scores included, which is the last.
+
+    Returns:
+        Path of a setting -> value.
+    """
+    by_name = data.column_names is not None or has_header(data) or scored_file.suffix == ".jsonl"
+    changes = {"data.train_files": [str(scored_file)], "data.columns.typicality": _COLUMN if by_name else width - 1}
+    if data.column_names is not None:
+        changes["data.column_names"] = [*data.column_names, _COLUMN]
+    if data.format not in ("auto", scored_file.suffix[1:]):
+        changes["data.format"] = "auto"
+    for name in ("share", "examples_per_class"):  # the file holds that part alone
+        if getattr(data.subset, name) is not None:
+            changes[f"data.subset.{name}"] = None
+    return changes
 
 
 def _check_no_scores(app: Application, maps: Maps) -> None:
     """Before hours go into scores: the column's name must be free."""
-    columns = next(read_examples(app.config.data.train_files, app.config.data, pair=app.pair)).table.column_names
-    if "typicality" in columns:
+    data = app.config.data
+    examples = read_examples(data.train_files, data, pair=app.pair, skipped_rows=SkippedRows(None))
+    columns = next(examples).table.column_names
+    if _COLUMN in columns:
         raise DataError(
             f"data.train_files: the files already have a column 'typicality' ({', '.join(columns)}); rename it"
         )
@@ -105,11 +137,11 @@ def score(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, m
     return score_embeddings(embeddings, tokens, len(maps.domains.names), len(maps.labels.names), config)
 
 
-def write_scored(app: Application, typicality: np.ndarray, tokens: TokenDataset, maps: Maps) -> tuple[Path, str]:
+def write_scored(app: Application, typicality: np.ndarray, tokens: TokenDataset, maps: Maps) -> tuple[Path, int]:
     """Copies the scored rows with their own columns and adds `typicality`, in the form of the input (see `same_form`).
 
     Returns:
-        The file, and how a config names its last column.
+        The file, and its number of columns.
     """
     data = app.config.data
     decimals = app.config.mft.typicality.decimals
@@ -118,9 +150,9 @@ def write_scored(app: Application, typicality: np.ndarray, tokens: TokenDataset,
     with TableWriter(path, header) as writer:
         for batch, kept in _read_again(app, tokens, maps):
             part = typicality[start : start + len(kept)]
-            writer.write(batch.table.take(kept), {"typicality": _texts(part, decimals)})
+            writer.write(batch.table.take(kept), {_COLUMN: _texts(part, decimals)})
             start += len(part)
-    return writer.path, "typicality" if header else str(len(batch.table.column_names))
+    return writer.path, len(batch.table.column_names) + 1
 
 
 def _texts(scores: np.ndarray, decimals: int | None) -> list[str]:

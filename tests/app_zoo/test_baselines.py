@@ -1,6 +1,7 @@
 """The baselines and the subsets as a user runs them."""
 
 import json
+import shlex
 
 import pytest
 from safetensors.numpy import load_file
@@ -75,11 +76,21 @@ def test_the_share_is_what_is_trained_on(project):
 
 
 def test_scored_file_of_a_subset_holds_the_rows_that_were_scored(project):
-    project.succeed("typicality", 'data.subset={"share": 0.5, "exclude_domains": ["phone"]}')
+    subset = 'data.subset={"share": 0.5, "exclude_domains": ["phone"]}'
+    with open(project.folder / "train.tsv", "a") as stream:
+        stream.write("\tbook\tpos\n")
+    said = project.succeed("typicality", subset, "data.bad_rows=skip")
+    assert len(project.read_rows("run/skipped_rows_train.tsv")) == 1
     rows, scored = project.read_rows("train.tsv"), project.read_rows("run/scored.tsv")
     assert len(scored) == 16 and all(score.pop("typicality") for score in scored)
     places = [rows.index(row) for row in scored]
     assert places == sorted(places) and {row["domain"] for row in scored} == {"book", "dvd"}
+    # What it says is to be set trains on just these rows.
+    said = next(line for line in said.splitlines() if line.startswith("  --set "))
+    words = shlex.split(said.replace("@", str(project.folder)))
+    tuned = f"output_folder={project.folder / 'tuned'}"
+    project.succeed("meta_tune", subset, *words[1::2], tuned, "train.global_batch_size=4", "mft.domain_loss_weight=0")
+    assert json.loads((project.folder / "tuned/run.json").read_text())["training"]["history"][-1]["step"] == 4
 
 
 def test_mistakes(project):
