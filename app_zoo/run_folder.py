@@ -125,7 +125,7 @@ class RunFolder:
         check_writable("output_folder", self.path)
         if not self._is_occupied():
             return False
-        if config.runtime.overwrite and not self._goes_on(config, mode, inputs):
+        if self.starts_anew(config, mode, inputs):
             self._check_old()
         else:
             self._check_same_run(config, mode, inputs)
@@ -143,18 +143,22 @@ class RunFolder:
         Raises:
             ConfigError: The folder cannot be written.
         """
-        if self.status() is not None:
-            if not config.runtime.overwrite or self._goes_on(config, mode, inputs):
-                self._write_config(config)  # as the run may have been stopped before it was written
-                return
+        if self.starts_anew(config, mode, inputs):
             self._move_away()
-        elif self._is_occupied() and config.runtime.overwrite:
-            self._move_away()
+        elif self.status() is not None:
+            # The run may have been stopped before it was written; the jobs of an experiment read it at every start.
+            if mode == "experiment" or not (self.path / _CONFIG).exists():
+                self._write_config(config)
+            return
         try:
             write_json(self.path / _STATUS, {"mode": mode, "finished": False, "inputs": inputs})
             self._write_config(config)
         except OSError as error:
             raise ConfigError(f"output_folder: cannot write to {self.path}: {error.strerror}") from error
+
+    def starts_anew(self, config: ExperimentConfig, mode: str, inputs: dict[str, str]) -> bool:
+        """Whether `claim` will move what is in the folder away, and begin the run."""
+        return config.runtime.overwrite and self._is_occupied() and not self._goes_on(config, mode, inputs)
 
     def _goes_on(self, config: ExperimentConfig, mode: str, inputs: dict[str, str]) -> bool:
         """Whether the folder holds this very run, unfinished: even with runtime.overwrite it goes on."""
@@ -173,9 +177,8 @@ class RunFolder:
                 entry.rename(self.path / entry.name)
 
     def _write_config(self, config: ExperimentConfig) -> None:
-        if not (self.path / _CONFIG).exists():
-            with replacing(self.path / _CONFIG) as part:
-                part.write_text(dump_config(config), encoding="utf-8")
+        with replacing(self.path / _CONFIG) as part:
+            part.write_text(dump_config(config), encoding="utf-8")
 
     def _is_occupied(self) -> bool:
         try:

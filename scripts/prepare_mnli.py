@@ -70,7 +70,7 @@ def join_groups(records: Iterable[Record], seed: int) -> dict[bytes, bytes]:
     """Joins the records that share a prompt or a premise.
 
     Returns:
-        The group of a record (its prompt) -> the least fingerprint of all prompts and premises it is joined with.
+        The group of a record (its prompt) -> one fingerprint of all prompts and premises it is joined with.
     """
     parent: dict[bytes, bytes] = {}
 
@@ -82,7 +82,8 @@ def join_groups(records: Iterable[Record], seed: int) -> dict[bytes, bytes]:
     for record in records:
         prompt, premise = root(record.group), root(fingerprint(record.texts[:1], seed))
         parent[max(prompt, premise)] = min(prompt, premise)
-    return {record.group: root(record.group) for record in records}
+    # The root is the least of its members, and dev takes the least: hashed anew, a large group is drawn as often.
+    return {record.group: fingerprint([root(record.group).hex()], seed) for record in records}
 
 
 def split_records(published: Splits, dev_fraction: float, seed: int, log: Log) -> Splits:

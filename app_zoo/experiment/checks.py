@@ -1,5 +1,6 @@
 """What an experiment says of its settings and files before hours of training go by."""
 
+import contextlib
 import itertools
 import tempfile
 from collections import Counter
@@ -14,7 +15,6 @@ from app_zoo.inputs import with_excluded
 from app_zoo.stages.meta_tune import check_domains
 from easymft.config.loading import dump_config
 from easymft.config.schema import ExperimentConfig
-from easymft.data.bad_rows import SkippedRows
 from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, read_examples
 from easymft.errors import ConfigError, DataError
 
@@ -76,18 +76,19 @@ def check_data(app: Application, maps: Maps, domains: Sequence[str]) -> None:
 
 
 def _count(app: Application, maps: Maps, split: str) -> Counter[tuple[str, str]]:
-    """(domain, class) -> its rows."""
+    """(domain, class) -> its rows; lists what the jobs will skip."""
     cells: Counter[tuple[str, str]] = Counter()
-    for batch in read_examples(
-        getattr(app.config.data, f"{split}_files"),
-        app.config.data,
-        pair=app.pair,
-        labels=maps.labels,
-        domains=with_excluded(app, maps),
-        optional_columns=() if split == "train" else OPTIONAL_OUTSIDE_TRAINING,
-        skipped_rows=SkippedRows(None),
-    ):
-        cells.update(zip(batch.domain or itertools.repeat(maps.domains.names[0]), batch.label, strict=False))
+    with app.skipped_rows(split) or contextlib.nullcontext() as skipped_rows:
+        for batch in read_examples(
+            getattr(app.config.data, f"{split}_files"),
+            app.config.data,
+            pair=app.pair,
+            labels=maps.labels,
+            domains=with_excluded(app, maps),
+            optional_columns=() if split == "train" else OPTIONAL_OUTSIDE_TRAINING,
+            skipped_rows=skipped_rows,
+        ):
+            cells.update(zip(batch.domain or itertools.repeat(maps.domains.names[0]), batch.label, strict=False))
     return cells
 
 

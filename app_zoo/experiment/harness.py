@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from app_zoo.experiment.job import DIVERGED_CODE
 from app_zoo.experiment.plan import Job
 from app_zoo.run_folder import RunFolder
 from easymft.errors import DivergenceError, JobError
-from easymft.evaluation.experiment.failures import CellFailure, write_failure
+from easymft.evaluation.experiment.failures import CellFailure, has_diverged, write_failure
 from easymft.evaluation.experiment.results import Cell, key_name
 from easymft.files import remove_folder
 
@@ -37,7 +38,7 @@ class Harness:
         self._folder, self._keep_models = folder, keep_models
         self._seconds: list[float] = []
         self._failed: list[Job] = []
-        self._diverged: list[Job] = []
+        self._seen: list[Job] = []
 
     @property
     def failed(self) -> list[Job]:
@@ -46,19 +47,27 @@ class Harness:
 
     @property
     def diverged(self) -> list[Job]:
-        """Jobs whose training ended in numbers that are not finite."""
-        return [job for job in self._diverged if not self.is_done(job)]
+        """Jobs whose training ended in numbers that are not finite, here or elsewhere, now or in an earlier run."""
+        return [job for job in self._seen if self._has_diverged(job)]
 
     def is_done(self, job: Job) -> bool:
         """Whether all its cells are there."""
         return all((self._folder / "cells" / f"{_name(key)}.json").is_file() for key in job.keys())
 
+    def _is_settled(self, job: Job) -> bool:
+        """Whether there is no use in running it."""
+        return self.is_done(job) or self._has_diverged(job)
+
+    def _has_diverged(self, job: Job) -> bool:
+        return not self.is_done(job) and has_diverged(self._folder, Cell(**job.keys()[0]))
+
     def run(self, jobs: Sequence[Job]) -> None:
         """Sees to it that every job is done or has failed; waits for those that others are doing."""
-        waiting = [job for job in jobs if not self.is_done(job)]
+        self._seen += jobs
+        waiting = [job for job in jobs if not self._is_settled(job)]
         total, skipped = len(jobs), len(jobs) - len(waiting)
         if skipped:
-            print(f"{skipped} of {total} jobs are done already", flush=True)
+            print(f"{skipped} of {total} jobs are done already, or have diverged", flush=True)
         self._remove_models(jobs)  # whoever was killed left some
         while waiting:
             claimed = False
@@ -67,7 +76,7 @@ class Harness:
                     continue  # another process trains what this job begins with; there may be others to do meanwhile
                 try:
                     with self._lock(job):
-                        if not self.is_done(job):
+                        if not self._is_settled(job):
                             claimed = True
                             self._run(job, f"[{total - len(waiting) + 1}/{total}]", len(waiting) - 1)
                             self._remove_models(jobs)
@@ -76,7 +85,7 @@ class Harness:
                 waiting.remove(job)
             if waiting and not claimed:
                 time.sleep(_POLL_SECONDS)
-        while any(_is_held(self._lock(job)) for job in (*self.failed, *self.diverged)):
+        while any(is_held(self._lock(job)) for job in self.failed):
             time.sleep(_POLL_SECONDS)  # what failed here, another process is trying
 
     def _lock(self, job: Job) -> FileLock:
@@ -89,7 +98,7 @@ class Harness:
         if job.joint is None or RunFolder(self._folder / "runs" / job.joint.name).is_finished:
             return False
         same = [self._lock(other) for other in jobs if other is not job and other.joint == job.joint]
-        return any(_is_held(lock) for lock in (job.joint.lock(self._folder, timeout=0.0), *same))
+        return any(is_held(lock) for lock in (job.joint.lock(self._folder, timeout=0.0), *same))
 
     def _run(self, job: Job, number: str, left: int) -> None:
         print(f"{number} {job}", flush=True)
@@ -97,10 +106,12 @@ class Harness:
         try:
             run_process(self._folder, job)
         except (DivergenceError, JobError) as error:
-            (self._diverged if isinstance(error, DivergenceError) else self._failed).append(job)
+            diverged = isinstance(error, DivergenceError)
+            if not diverged:
+                self._failed.append(job)
             print(f"      failed: {error}", flush=True)
             for key in job.keys():
-                write_failure(self._folder, CellFailure(**key, error=str(error)))
+                write_failure(self._folder, CellFailure(**key, error=str(error), diverged=diverged))
             return
         for key in job.keys():
             (self._folder / "failures" / f"{_name(key)}.json").unlink(missing_ok=True)
@@ -113,14 +124,15 @@ class Harness:
         if self._keep_models:
             return
         stages = [(job, stage) for job in jobs for stage in (job.joint, job.final) if stage is not None]
-        needed = {stage.name for job, stage in stages if not self.is_done(job)}
+        needed = {stage.name for job, stage in stages if not self._is_settled(job)}
         for stage in {stage.name: stage for _, stage in stages if stage.name not in needed}.values():
             with contextlib.suppress(Timeout), stage.lock(self._folder, timeout=0.0):
-                if not any(_is_held(lock) for lock in stage.locks_after(self._folder)):
+                if not any(is_held(lock) for lock in stage.locks_after(self._folder)):
                     remove_folder(self._folder / "runs" / stage.name)
 
 
-def _is_held(lock: FileLock) -> bool:
+def is_held(lock: FileLock) -> bool:
+    """Whether another process, or another lock object of this one, has the lock."""
     try:
         with lock:
             return False
@@ -132,18 +144,33 @@ def _name(key: dict[str, object]) -> str:
     return key_name(Cell(**key).key)
 
 
+def command(folder: Path, job: Job) -> list[str]:
+    """The words of the process that runs a job."""
+    return [sys.executable, "-m", "app_zoo.experiment.job", str(folder), json.dumps(asdict(job))]
+
+
 def run_process(folder: Path, job: Job) -> None:
     """Runs a job in a process of its own, whatever becomes of it.
 
     Raises:
         DivergenceError: Its training diverged.
         JobError: It ended in another error, with the end of what it said.
+        KeyboardInterrupt: The user stopped this process; the job's had the time to save its state.
     """
     log = folder / "logs" / f"{_name(job.keys()[0])}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-m", "app_zoo.experiment.job", str(folder), json.dumps(asdict(job))]
     with open(log, "w", encoding="utf-8") as stream:
-        code = subprocess.run(words, stdout=stream, stderr=subprocess.STDOUT).returncode
+        # In a group of its own, so that an interrupt at the keyboard is this process's to pass on.
+        process = subprocess.Popen(command(folder, job), stdout=stream, stderr=subprocess.STDOUT, process_group=0)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait()  # it saves its state
+        except KeyboardInterrupt:
+            process.kill()
+        raise
     if code == DIVERGED_CODE:
         raise DivergenceError(f"training diverged ({log})")
     if code != 0:

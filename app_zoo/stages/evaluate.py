@@ -122,20 +122,22 @@ def _load_split(
     if parts == [""] and app.config.data.columns.domain is None:
         maps = Maps(maps.labels, LabelMap(("",)))  # nothing to tell the rows apart by
     elif parts == [""]:
-        maps = _with_new_domains(app, maps, getattr(app.config.data, f"{split}_files"))
+        maps = _with_new_domains(app, maps, split)
     return load_tokens(app, split, maps, vocabulary), maps
 
 
-def _with_new_domains(app: Application, maps: Maps, files: list[str]) -> Maps:
+def _with_new_domains(app: Application, maps: Maps, split: str) -> Maps:
+    """Those of the test files are the more to be measured where the training left them out; dev is as in training."""
     found: set[str] = set()
     # Skipped rows are listed when the same files are tokenised.
     for batch in read_examples(
-        files,
+        getattr(app.config.data, f"{split}_files"),
         app.config.data,
         pair=app.pair,
         optional_columns=OPTIONAL_OUTSIDE_TRAINING,
         skipped_rows=SkippedRows(None),
     ):
         found.update(batch.domain or [])
-    new = sorted(found.difference(maps.domains.names))
+    left_out = app.config.data.subset.exclude_domains if split == "dev" else ()
+    new = sorted(found.difference(maps.domains.names, left_out))
     return Maps(maps.labels, LabelMap((*maps.domains.names, *new)) if new else maps.domains)

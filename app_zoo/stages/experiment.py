@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from app_zoo.base import Application
 from app_zoo.experiment.checks import check_data, check_methods
-from app_zoo.experiment.harness import Harness
+from app_zoo.experiment.harness import Harness, is_held
 from app_zoo.experiment.methods import methods_of
 from app_zoo.experiment.plan import Job, amounts_of, plan_jobs
 from app_zoo.run_folder import write_json
@@ -21,7 +21,10 @@ from easymft.errors import ConfigError, EasyMFTError
 from easymft.evaluation.experiment.results import Cell, Group, choose_learning_rates, read_cells
 from easymft.evaluation.experiment.summary import write_summary
 
-_VARIANTS = "variants.json"
+_VARIANTS, _FOLDER_LOCK = "variants.json", "folder.lock"
+# Settings that it does not follow, as it has its own, beside those of the methods.
+_DECIDED = ("train.domains", "train.epochs", "train.learning_rate", "runtime.seed", "data.subset.seed")
+_DECIDED += ("data.cache_folder", "evaluation.after_training", "evaluation.metrics_file")
 
 
 def run(app: Application) -> None:
@@ -49,7 +52,10 @@ def run(app: Application) -> None:
         return
     with _lock(folder):
         app.folder.check(config, "experiment", inputs)  # another process may have been faster
-        variants = _variants_of(folder, config)
+        anew = app.folder.starts_anew(config, "experiment", inputs)
+        if anew:
+            _check_nobody_works(folder)
+        variants = _variants_of(folder, config, anew)
         app.folder.claim(config, "experiment", inputs)
         write_json(folder / _VARIANTS, variants)
         save_maps(folder / "maps.json", maps.labels, maps.domains)
@@ -76,37 +82,49 @@ def run(app: Application) -> None:
 
 def _lock(folder: Path) -> FileLock:
     """Of what every process that shares the experiment writes, at its start and at its end."""
-    file = folder / "locks" / "folder.lock"
+    file = folder / "locks" / _FOLDER_LOCK
     file.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(file)
 
 
+def _check_nobody_works(folder: Path) -> None:
+    for file in [*(folder / "locks").glob("*.lock"), *(folder / "runs").glob("*.lock")]:
+        if file.name != _FOLDER_LOCK and is_held(FileLock(file, timeout=0.0)):
+            raise ConfigError(
+                f"runtime.overwrite: another process works on the experiment in {folder}; stop it first, or choose "
+                "another output_folder"
+            )
+
+
 def _tell_decided(config: ExperimentConfig) -> None:
     """Says which of the config's settings an experiment does not follow."""
-    given = config.train.model_fields_set
-    names = [f"train.{name}" for name in ("domains", "epochs", "learning_rate") if name in given]
+    names = [path for path in _DECIDED if path.rpartition(".")[2] in _section(config, path).model_fields_set]
     if config.train.average_domains != preset_value(config.mft.preset, AVERAGE_DOMAINS):
         names.append(AVERAGE_DOMAINS)
-    if "seed" in config.runtime.model_fields_set:
-        names.append("runtime.seed")
     if names:
         print(f"note: {', '.join(names)}: not followed; experiment.* and the methods decide", flush=True)
 
 
-def _variants_of(folder: Path, config: ExperimentConfig) -> dict[str, Any]:
-    """The settings of every variant that has cells in the folder, or will have.
+def _section(config: ExperimentConfig, path: str) -> Any:
+    for name in path.split(".")[:-1]:
+        config = getattr(config, name)
+    return config
+
+
+def _variants_of(folder: Path, config: ExperimentConfig, anew: bool) -> dict[str, Any]:
+    """The settings of every variant that has cells in the folder, if these are to stay, or will have.
 
     Raises:
         ConfigError: One of them has other settings there.
     """
     file = folder / _VARIANTS
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() and not anew else {}
     ours = {name: variant.model_dump(mode="json") for name, variant in config.experiment.variants.items()}
     for name, settings in ours.items():
         if known.get(name, settings) != settings:
             raise ConfigError(
                 f"experiment.variants.{name}: {folder} has results of that name with {json.dumps(known[name])}; choose "
-                "another name"
+                "another name, or start anew with runtime.overwrite true and runtime.resume false"
             )
     return known | ours
 

@@ -1,5 +1,7 @@
 """--mode finetune: plain fine-tuning of each domain, or of the union, from any weights."""
 
+from pathlib import Path
+
 import numpy as np
 from rich.console import Console
 
@@ -56,8 +58,11 @@ def run(app: Application) -> None:
 
 
 def _run_of_the_weights(app: Application) -> RunFolder | None:
-    run = RunFolder(app.config.model.weights or "")
-    return run if app.config.model.weights is not None and run.is_finished else None
+    if app.config.model.weights is None:
+        return None
+    folder = Path(app.config.model.weights).expanduser()
+    runs = (RunFolder(place) for place in ((folder.parent, folder) if folder.name == "best" else (folder,)))
+    return next((run for run in runs if run.is_finished), None)
 
 
 def _tell_other_preset(app: Application) -> None:

@@ -56,9 +56,11 @@ def run(app: Application) -> None:
 
 
 def check_domains(app: Application, names: Sequence[str]) -> None:
-    """Raises ConfigError if the config needs several domains and `names` is of one."""
+    """Raises ConfigError if the config needs several domains and `names` is of one, or if there is none."""
     if len(names) > 1:
         return
+    if not names:
+        raise ConfigError("data.subset.exclude_domains: no domain is left to train on, expected at least one")
     if app.config.baseline.method != "none":
         raise ConfigError(
             f"baseline.method: {app.config.baseline.method} needs at least 2 domains, the train files hold only "

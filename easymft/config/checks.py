@@ -90,6 +90,9 @@ def _find_experiment_problems(config: ExperimentConfig) -> Iterator[Problem]:
             yield _problem(config, path, f"{text}, for --mode experiment")
     if config.mft.domain_loss_weight == 0.0:
         yield _problem(config, "mft.domain_loss_weight", "more than 0 for --mode experiment: the methods decide")
+    few = config.experiment
+    if few.setting in ("all_then_few", "few_both") and not few.shares and not few.examples_per_class:
+        yield _problem(config, "experiment.setting", '"full", or an amount in experiment.shares or .examples_per_class')
 
 
 def check_mode(config: ExperimentConfig, mode: str) -> None:

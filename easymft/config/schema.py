@@ -4,14 +4,16 @@ A value of null in a field that a preset decides means "as the preset says"; `ea
 fills it in, and the config written into a run's folder holds no such null.
 """
 
+import os
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 FileList = list[str]
+Target = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]  # a file or folder that is written
 
 
 class Section(BaseModel):
@@ -90,7 +92,7 @@ class DataConfig(Section):
         None, description="Put rows of like length into a batch. Preset; paper: true (false with padding max_length)."
     )
     subset: SubsetConfig = SubsetConfig()
-    cache_folder: str | None = Field(None, description="Where token ids are cached. null: <output_folder>/cache.")
+    cache_folder: Target | None = Field(None, description="Where token ids are cached. null: <output_folder>/cache.")
 
 
 class EncoderShape(Section):
@@ -262,7 +264,7 @@ class EvaluationConfig(Section):
     after_training: bool = Field(
         True, description="meta_tune and finetune: measure the best model on the dev and test files at the end."
     )
-    metrics_file: str | None = Field(
+    metrics_file: Target | None = Field(
         None, description="null: metrics.json in output_folder; --mode evaluate: evaluation.json."
     )
 
@@ -271,7 +273,7 @@ class PredictionConfig(Section):
     """Settings of --mode predict."""
 
     input_files: FileList = Field([], description="Files or globs; labels are not needed.")
-    output_file: str | None = Field(
+    output_file: Target | None = Field(
         None,
         description="A .tsv or .jsonl file. null: predictions.tsv in output_folder, .jsonl if the input is not TSV.",
     )
@@ -282,7 +284,7 @@ class PredictionConfig(Section):
 class ExportConfig(Section):
     """Settings of --mode export."""
 
-    folder: str | None = Field(None, description="null: <output_folder>/saved_model.")
+    folder: Target | None = Field(None, description="null: <output_folder>/saved_model.")
     version: PositiveInt = Field(1, description="The version folder that TF Serving looks for.")
     embeddings_signature: bool = Field(False, description="Also export text -> embedding.")
 
@@ -291,7 +293,7 @@ class ConvertConfig(Section):
     """Settings of --mode convert: write model.weights in another format."""
 
     format: Literal["huggingface", "tf1", "tf2"] = "huggingface"
-    folder: str | None = Field(None, description="null: <output_folder>/converted.")
+    folder: Target | None = Field(None, description="null: <output_folder>/converted.")
 
 
 BaselineName = Literal["single", "mix", "mtl", "adversarial", "two_stage", "two_stage_averaged", "random_typicality"]
@@ -325,7 +327,9 @@ class ComparisonConfig(Section):
     variants: dict[str, VariantConfig] = Field(
         {}, description="More methods: name -> method and changed settings. For sweeps and recipes."
     )
-    domains: list[str] | None = Field(None, description="Which are tested. null: all.")
+    domains: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="Which are tested. null: all."
+    )
     setting: Literal["full", "all_then_few", "few_both", "unseen_target"] = Field(
         "full",
         description="Where few labels are: nowhere (full), in fine-tuning alone (all_then_few), in both stages "
@@ -337,7 +341,7 @@ class ComparisonConfig(Section):
     learning_rates: Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)] = Field(
         [5e-5, 1e-4, 2e-4], description="Each method takes the one with the best mean dev accuracy."
     )
-    selection_seeds: list[int] | None = Field(
+    selection_seeds: Annotated[list[int], Field(min_length=1)] | None = Field(
         None, description="The seeds that choose it, some of `seeds`. null: the first."
     )
     joint_epochs: PositiveInt = Field(2, description="Of the stage on all domains, where a method has both stages.")
@@ -380,7 +384,7 @@ class ExperimentConfig(Section):
 
     about: AboutConfig = AboutConfig()
     application: Literal["text_classification", "text_matching"] = "text_classification"
-    output_folder: Annotated[str, Field(min_length=1)]
+    output_folder: Target
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     mft: MFTConfig = MFTConfig()

@@ -93,6 +93,18 @@ def test_scored_file_of_a_subset_holds_the_rows_that_were_scored(project):
     assert json.loads((project.folder / "tuned/run.json").read_text())["training"]["history"][-1]["step"] == 4
 
 
+def test_a_domain_that_is_left_out_is_none_of_dev_but_of_test(project):
+    """Its dev rows may be too few for the number that training takes of each."""
+    rows = project.read_rows("dev.tsv")
+    few = [row for row in rows if row["domain"] != "book"] + [row for row in rows if row["domain"] == "book"][:1]
+    project.write_rows("dev.tsv", [list(row.values()) for row in few])
+    subset = 'data.subset={"dev_examples_per_class": 2, "exclude_domains": ["book"]}'
+    project.succeed("meta_tune", subset, "mft.domain_loss_weight=0", "train.epochs=1")
+    found = metrics_of(project)
+    assert set(found["dev"]["by_domain"]) == {"dvd", "phone"}
+    assert set(found["test"]["by_domain"]) == {"book", "dvd", "phone"}
+
+
 def test_mistakes(project):
     unknown = project.fail("meta_tune", 'data.subset.exclude_domains=["vhs"]')
     assert unknown == "data.subset.exclude_domains: unknown domain 'vhs', expected some of book, dvd, phone"

@@ -135,7 +135,7 @@ def test_what_an_experiment_decides_is_said(project, fake):
     project.set("train", {"global_batch_size": 8})
     assert "note:" not in project.succeed("experiment", f"output_folder={project.folder}/plain")
     words = ("train.average_domains=0.25", "runtime.seed=3", f"output_folder={project.folder}/other")
-    assert "note: train.average_domains, runtime.seed: not followed" in project.succeed("experiment", *words)
+    assert "note: runtime.seed, train.average_domains: not followed" in project.succeed("experiment", *words)
 
 
 def test_the_cells_are_of_one_test_file(project, fake):
@@ -182,6 +182,44 @@ def test_variants_may_be_added_but_not_changed(project, fake):
     project.succeed("experiment")  # strong is remembered
     project.set_experiment(**small, variants={"strong": {}})
     assert "experiment.variants.strong" in project.fail("experiment")
+
+
+def test_jobs_follow_how_the_last_start_is_to_run(project, fake):
+    project.set_experiment(methods=["mix"], seeds=[1], learning_rates=[1e-3])
+    project.succeed("experiment")
+    project.succeed("experiment", "evaluation.batch_size=7")
+    assert json.loads((project.folder / "run/config.json").read_text())["evaluation"]["batch_size"] == 7
+
+
+def test_an_experiment_is_overwritten_as_a_whole(project, fake):
+    small = {"methods": ["two_stage"], "seeds": [1], "learning_rates": [1e-3]}
+    strong = {"strong": {"settings": {"mft.domain_loss_weight": 1.0}}, "old": {}}
+    project.set_experiment(**small, variants=strong)
+    project.succeed("experiment")
+    other = {"strong": {"settings": {"mft.domain_loss_weight": 2.0}}}
+    project.set_experiment(**small, variants=other, joint_epochs=2)
+    with FileLock(next((project.folder / "run/locks").glob("strong*"))):
+        before = project.snapshot("run")
+        assert "another process works on the experiment" in project.fail("experiment", "runtime.overwrite=true")
+        assert project.snapshot("run") == before
+    project.succeed("experiment", "runtime.overwrite=true")
+    assert set(json.loads((project.folder / "run/variants.json").read_text())) == {"strong"}
+    assert {cell.method for cell in read_cells(project.folder / "run.old")} == {"two_stage", "strong", "old"}
+    # The variants alone are no reason to begin anew, unless both settings say so.
+    (project.folder / "run.old").rename(project.folder / "older")
+    project.set_experiment(**small, variants=strong, joint_epochs=2)
+    assert "start anew with runtime.overwrite true and" in project.fail("experiment", "runtime.overwrite=true")
+    project.succeed("experiment", "runtime.overwrite=true", "runtime.resume=false")
+    assert set(json.loads((project.folder / "run/variants.json").read_text())) == {"strong", "old"}
+
+
+def test_bad_rows_that_the_jobs_will_skip_are_listed(project, fake):
+    project.set_experiment(methods=["mix"], seeds=[1], learning_rates=[1e-3])
+    project.change("test.tsv", 3, lambda row: b"\tdvd\tpos")
+    assert "test.tsv: row 3, column 'text'" in project.fail("experiment")
+    project.succeed("experiment", "data.bad_rows=skip")
+    (row,) = project.read_rows("run/skipped_rows_test.tsv")
+    assert row["row"] == "3"
 
 
 def test_a_rate_at_which_training_diverges_is_not_chosen(project, fake):

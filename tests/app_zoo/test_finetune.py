@@ -21,6 +21,12 @@ def test_a_head_on_the_token_mean(trained, tmp_path):
     weights = f"model.weights={tmp_path}/mft"
     out = run("finetune", "tuned", weights, "model.pooling=token_mean", "train.epochs=1")
     assert ": taken over" in out
+    (tmp_path / "new.tsv").write_text("text\tdomain\tlabel\nfine\tdvd\tneg\nodd\tdvd\tnew\n")
+    for name in ("mft", "mft/best"):  # the folder of a run and the model in it are the same weights
+        words = (f"model.weights={tmp_path}/{name}", "model.pooling=token_mean", "train.max_steps=1")
+        files = (f'data.train_files=["{tmp_path}/new.tsv"]', "data.dev_files=[]", "data.test_files=[]")
+        out = run("finetune", f"{name}_new", *words, *files)
+        assert "note: the classes are neg, new; those of" in out
     saved = json.loads((tmp_path / "tuned/best/config.json").read_text())
     assert saved["easymft_pooling"] == "token_mean" and saved["architectures"] == ["BertModel"]
     inputs = f'prediction.input_files=["{trained.folder}/test.tsv"]'

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from easymft.evaluation.experiment.results import STRICT, Cell, Name, read_records, write_record
+from easymft.evaluation.experiment.results import STRICT, Cell, Name, key_name, read_records, write_record
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -14,9 +14,11 @@ class CellFailure(Cell):
 
     Attributes:
         error: What went wrong.
+        diverged: Whether training ended in numbers that are not finite, as it would again.
     """
 
     error: Name
+    diverged: bool = False
 
 
 _FAILURE = TypeAdapter(CellFailure)
@@ -25,6 +27,15 @@ _FAILURE = TypeAdapter(CellFailure)
 def write_failure(folder: str | Path, failure: CellFailure) -> Path:
     """Writes `failure` into `folder`/failures under a name made of its keys, and returns the file."""
     return write_record(Path(folder) / "failures", failure.key, _FAILURE.dump_json(failure, indent=1))
+
+
+def has_diverged(folder: str | Path, cell: Cell) -> bool:
+    """Whether the training of `cell` is known to diverge, in this process or another that shares `folder`."""
+    try:
+        content = (Path(folder) / "failures" / f"{key_name(cell.key)}.json").read_bytes()
+    except FileNotFoundError:
+        return False
+    return _FAILURE.validate_json(content).diverged
 
 
 def read_failures(folder: str | Path) -> list[CellFailure]:

@@ -46,6 +46,11 @@ def test_mistakes(project):
     assert "each value once" in project.fail("experiment")
     project.set_experiment(methods=["mix"], selection_seeds=[7])
     assert "some of experiment.seeds (7 is none of them)" in project.fail("experiment")
+    for empty in ({"domains": []}, {"selection_seeds": []}):
+        project.set_experiment(methods=["mix"], **empty)
+        assert f"experiment.{next(iter(empty))}: " in project.fail("experiment")
+    project.set_experiment(methods=["mix"], setting="few_both")
+    assert 'experiment.setting: expected "full", or an amount' in project.fail("experiment")
     project.set_experiment(methods=["mx"])
     assert "experiment.methods" in project.fail("experiment")
     assert not (project.folder / "run").exists()
@@ -112,6 +117,15 @@ def test_methods_of_several_domains_need_them(project, fake, method):
     assert fake.done == [] and not (project.folder / "run").exists()
     project.set_experiment(methods=["two_stage", "mix", "mft_tw"], **few)
     project.succeed("experiment")
+
+
+def test_beside_the_target_there_is_another_domain(project, fake):
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        rows = [row for row in project.read_rows(name) if row["domain"] == "dvd"]
+        project.write_rows(name, [list(row.values()) for row in rows])
+    for method in ("mft_full", "two_stage"):
+        project.set_experiment(methods=[method], setting="unseen_target")
+        assert "no domain is left to train on" in project.fail("experiment")
 
 
 def test_amounts_that_are_not_there_are_said_before_anything_is_trained(project, fake):

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-import subprocess
+import signal
+import sys
 
 import pytest
 
@@ -140,13 +141,31 @@ def test_a_job_whose_first_stage_another_process_trains_comes_later(tmp_path, mo
 def test_a_process_that_dies_leaves_its_last_words(tmp_path, monkeypatch, plan):
     job = plan(methods=["single"])[0]
 
-    def die(words, stdout, stderr):
-        stdout.write("loading\nsegmentation fault\n")
-        return subprocess.CompletedProcess(words, -11)
-
-    monkeypatch.setattr(harness.subprocess, "run", die)
+    code = "import os; print('loading', flush=True); print('segmentation fault', flush=True); os.kill(os.getpid(), 11)"
+    monkeypatch.setattr(harness, "command", lambda folder, job: [sys.executable, "-c", code])
     with pytest.raises(JobError, match=r"^exit code -11: loading segmentation fault \(.*\.log\)$"):
         harness.run_process(tmp_path, job)
+
+
+def test_an_interrupt_leaves_the_job_the_time_to_save_its_state(tmp_path, monkeypatch, plan):
+    code = f"""
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(0.6)
+    open({str(tmp_path / "state")!r}, "w").write("saved")
+"""
+    monkeypatch.setattr(harness, "command", lambda folder, job: [sys.executable, "-c", code])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            harness.run_process(tmp_path, plan(methods=["single"])[0])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "state").read_text() == "saved"
 
 
 def test_the_stage_before_was_trained_again(tmp_path):
@@ -179,18 +198,22 @@ def test_a_job_whose_first_stage_another_process_is_about_to_train_comes_later(t
 
 def test_a_job_that_diverges_says_so_by_its_exit_code(tmp_path, monkeypatch, plan):
     (job,) = plan(methods=["single"])
+    words, ran = harness.command(tmp_path, job)[-2:], []
 
     def diverge(folder, job):
         raise DivergenceError("not finite")
 
-    def run(words, stdout, stderr):
-        return subprocess.CompletedProcess(words, job_module.main(words[-2:]))
+    def command(folder, job):
+        ran.append(job)
+        return [sys.executable, "-c", f"raise SystemExit({job_module.main(words)})"]
 
     monkeypatch.setattr(job_module, "run_job", diverge)
-    monkeypatch.setattr(harness.subprocess, "run", run)
-    mine = harness.Harness(tmp_path, keep_models=False)
-    mine.run([job])
-    assert mine.diverged == [job] and mine.failed == []
+    monkeypatch.setattr(harness, "command", command)
+    # It would diverge again: neither a second process nor a second run tries.
+    for _ in range(2):
+        mine = harness.Harness(tmp_path, keep_models=False)
+        mine.run([job])
+        assert mine.diverged == [job] == ran and mine.failed == []
     assert "training diverged" in read_failures(tmp_path)[0].error
 
 

@@ -133,7 +133,7 @@ def test_failures(tmp_path):
     assert read_failures(tmp_path) == [FAILURE]
     assert file.parent == tmp_path / "failures"
     content = json.loads(file.read_text())
-    assert content["error"] == "out of memory" and len(content) == 7
+    assert content["error"] == "out of memory" and not content["diverged"] and len(content) == 8
     del content["error"]
     file.write_text(json.dumps(content))
     with pytest.raises(DataError, match="error: Field required"):
