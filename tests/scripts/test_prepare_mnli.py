@@ -139,7 +139,7 @@ def test_premises_under_many_prompts_are_drawn_as_often(corpus):
     """The draw is by hashes, and the least of many hashes is small."""
     corpus.write(TRAIN, *prompts(0, 200, "fiction"))
     for at in range(20):
-        corpus.add(TRAIN, *(pair(f"Premise {at} again.", f"So {at} {one}.", prompt=f"{at} {one}") for one in range(20)))
+        corpus.add(TRAIN, *(pair(f"Premise {at} again.", f"So {at} {one}.", prompt=f"{at}x{one}") for one in range(20)))
     corpus.succeed("--dev_fraction", "0.1")
     assert len({row[0] for row in corpus.rows("dev") if "again" in row[0]}) <= 6  # of 20; 2 are expected
 
