@@ -60,7 +60,10 @@ class Application:
         stage = importlib.import_module(f"app_zoo.stages.{MODES[mode].stage}")
         self.dry_run = dry_run
         if not dry_run:
-            stage.run(self)
+            try:
+                stage.run(self)
+            finally:
+                self.folder.release()
             return
         with tempfile.TemporaryDirectory(prefix="easymft-dry-run-") as scratch:
             self.scratch = Path(scratch)

@@ -1,5 +1,6 @@
 """The `easymft` command."""
 
+import errno
 import logging
 import os
 import sys
@@ -43,6 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EasyMFTError as error:
         for line in str(error).splitlines():
             print(f"easymft: error: {line}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or "the output folder"
+        print(f"easymft: error: {place}: {error.strerror}; make room and run the same command again", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("easymft: interrupted; the same command goes on (training: from the last saved state)", file=sys.stderr)

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from filelock import FileLock, Timeout
+
 from easymft.config.loading import dump_config, load_config
 from easymft.config.schema import ExperimentConfig
 from easymft.errors import ConfigError
 from easymft.files import replacing
 
-_CONFIG, _STATUS = "config.json", "run.json"
+_CONFIG, _STATUS, _LOCK = "config.json", "run.json", ".lock"
 # Written while the inputs are still being checked.
 _BEFORE_THE_RUN = re.compile(
-    r"cache|locks|validation\.json|\.?skipped_rows_.*|\.part\..*\.(validation|run|config)\.json"
+    r"cache|locks|\.lock|validation\.json|\.?skipped_rows_.*|\.part\..*\.(validation|run|config)\.json"
 )
 # Names in a run's folder that no domain's model may take.
 _RESERVED = ("best", "last", "resume", "cache", "tensorboard", "typicality", "saved_model", "converted", "config.json")
@@ -56,17 +58,20 @@ def write_json(file: Path, value: Any) -> None:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def check_writable(setting: str, path: str | Path) -> None:
+def check_writable(setting: str, path: str | Path, *, file: bool = False) -> None:
     """Tells whether a file or folder could be written, before hours go into what shall stand there; writes nothing.
 
     Args:
         setting: The config's, for the message.
         path: May not exist yet, nor the folders above it.
+        file: Whether it shall be a file.
 
     Raises:
-        ConfigError: A file stands where a folder is needed, or the permission is missing.
+        ConfigError: A file stands where a folder is needed, or the other way round, or the permission is missing.
     """
     path = Path(path)
+    if file and path.is_dir():
+        raise ConfigError(f"{setting}: {path} is a folder, expected the name of a file")
     found = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
     if found != path and not found.is_dir():
         raise ConfigError(f"{setting}: cannot write to {path}: {found} is a file, expected a folder")
@@ -110,6 +115,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self._lock: FileLock | None = None
 
     def check(self, config: ExperimentConfig, mode: str, inputs: dict[str, str]) -> bool:
         """Tells whether the same run has already finished here; stops if the folder is not to be had; writes nothing.
@@ -140,9 +146,13 @@ class RunFolder:
     def claim(self, config: ExperimentConfig, mode: str, inputs: dict[str, str]) -> None:
         """Makes the folder this run's own, after `check` and once all inputs are known to be good.
 
+        Until `release`, or the end of the process, no other may claim it; an experiment's processes share theirs.
+
         Raises:
-            ConfigError: The folder cannot be written.
+            ConfigError: The folder cannot be written, or another process has it.
         """
+        if mode != "experiment":
+            self._acquire()
         if self.starts_anew(config, mode, inputs):
             self._move_away()
         elif self.status() is not None:
@@ -155,6 +165,28 @@ class RunFolder:
             self._write_config(config)
         except OSError as error:
             raise ConfigError(f"output_folder: cannot write to {self.path}: {error.strerror}") from error
+
+    def _acquire(self) -> None:
+        if self._lock is not None:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / _LOCK, timeout=0.0)
+            lock.acquire()
+        except Timeout:
+            raise ConfigError(f"output_folder: another process is writing to {self.path}; wait for it to end") from None
+        except OSError as error:
+            raise ConfigError(f"output_folder: cannot write to {self.path}: {error.strerror}") from error
+        except NotImplementedError:
+            print(f"note: {self.path} is on a file system without locks; let no other run write there", flush=True)
+            return
+        self._lock = lock
+
+    def release(self) -> None:
+        """Lets others claim the folder."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def starts_anew(self, config: ExperimentConfig, mode: str, inputs: dict[str, str]) -> bool:
         """Whether `claim` will move what is in the folder away, and begin the run."""
@@ -189,6 +221,8 @@ class RunFolder:
 
     def _check_old(self) -> Path:
         """Where runtime.overwrite keeps the run that it replaces."""
+        if not self.path.name:
+            raise ConfigError(f"output_folder: {self.path} is the folder that the command runs in; name another one")
         old = self.path.with_name(self.path.name + ".old")
         if old.exists():
             raise ConfigError(

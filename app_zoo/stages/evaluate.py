@@ -26,7 +26,7 @@ def run(app: Application) -> None:
     """Evaluates the run in the output folder on `data.test_files`; writes evaluation.json and a confusion matrix."""
     trained = open_run(app)
     target = Path(app.config.evaluation.metrics_file or app.folder.path / "evaluation.json")
-    check_writable("evaluation.metrics_file", target)
+    check_writable("evaluation.metrics_file", target, file=True)
     evaluate_splits(app, trained, target, splits=("test",))
 
 
@@ -63,7 +63,7 @@ def prepare_evaluation(app: Application, maps: Maps, parts: list[str], vocabular
     """
     if not app.config.evaluation.after_training:
         return
-    check_writable("evaluation.metrics_file", metrics_file(app))
+    check_writable("evaluation.metrics_file", metrics_file(app), file=True)
     if app.config.data.test_files:
         _load_split(app, "test", maps, parts, vocabulary)
 

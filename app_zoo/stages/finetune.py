@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
@@ -160,7 +161,7 @@ def _finetune_part(
     if record_file.is_file():  # this part was finished before the run was interrupted
         return
     if domain:
-        Console().rule(f"domain {domain}")
+        Console().rule(f"domain {escape(domain)}")
     folder.mkdir(exist_ok=True, parents=True)
     record = fitting.train(folder, tokens, dev_tokens)
     if not app.dry_run:

@@ -34,6 +34,9 @@ def run(app: Application) -> None:
     like_input, _ = same_form(app.folder.path / "predictions", settings.input_files, app.config.data)
     target = Path(settings.output_file or like_input)
     _check_target(app, target)
+    if not app.dry_run:
+        for _ in _batches(app, trained):
+            pass  # a bad row at the end is told before hours go into the others
     predictor = Predictor(app, trained)
     with nullcontext() if app.dry_run else TableWriter(target) as writer, Progress(
         *Progress.get_default_columns(), "{task.completed} rows", disable=not app.config.runtime.progress
@@ -49,7 +52,7 @@ def run(app: Application) -> None:
 
 
 def _check_target(app: Application, target: Path) -> None:
-    check_writable("prediction.output_file", target)
+    check_writable("prediction.output_file", target, file=True)
     for file in expand_files(app.config.prediction.input_files):
         if target.exists() and target.samefile(file):
             raise ConfigError(f"prediction.output_file: {target} is one of the input files; name another file")

@@ -54,13 +54,20 @@ class ListChunk:
         for name, values in zip(self.names, self.columns, strict=True):
             kept = values if keep is None else [value for value, good in zip(values, keep, strict=True) if good]
             try:
-                arrays.append(pa.array(kept, type=self.arrow_type))
-            except (pa.ArrowException, UnicodeEncodeError) as error:
+                arrays.append(_array(kept, self.arrow_type))
+            except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
                 first, last = self.rows[0], self.rows[-1]
                 raise DataError(
                     f"{self.file}: rows {first} to {last}, column {name!r}: expected values of one type, got {error}."
                 ) from error
         return pa.Table.from_arrays(arrays, names=list(self.names))
+
+
+def _array(values: list[Any], arrow_type: pa.DataType | None) -> pa.Array:
+    try:
+        return pa.array(values, type=arrow_type)
+    except OverflowError:
+        return pa.array(values, type=pa.uint64())  # such as hashes of 64 bits
 
 
 @dataclass

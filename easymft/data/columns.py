@@ -1,5 +1,6 @@
 """Which column of a file holds which field of an example."""
 
+import warnings
 from collections.abc import Collection, Sequence
 from itertools import combinations
 
@@ -8,6 +9,7 @@ from easymft.data.bad_rows import shown
 from easymft.errors import DataError
 
 _MUST_DIFFER = ("text", "text_pair", "domain", "label")
+_LIKELIEST_ABSENT = ("typicality", "label", "weight", "id", "domain")  # the scores are in training files alone
 # What a header calls these fields, for the check that no header is read as an example.
 _USUAL_NAMES = {
     "text": {"text", "text1", "text_1", "text_a", "sentence", "sentence1", "review", "premise", "content"},
@@ -74,18 +76,28 @@ def names_without_header(data: DataConfig, width: int, optional: Collection[str]
         data: Names from `column_names`; without it numbered columns bear the name of their field.
         width: How many columns the file's first row has.
         optional: Fields whose column may be absent. Where `width` falls short of `column_names`, the names of absent
-            ones are left out: first tried is "label" alone, then other single ones, then several.
+            ones are left out: one of `_LIKELIEST_ABSENT` first, several only if one is not enough.
+
+    Warns:
+        UserWarning: Others could be left out as well.
     """
     columns = configured_columns(data.columns)
     if data.column_names is None:
         fields = {number: field for field, number in reversed(columns.items())}
         return tuple(fields.get(number, f"column_{number}") for number in range(width))
-    absent = [columns[field] for field in sorted(optional, key=lambda one: one != "label") if field in columns]
+    absent = [columns[field] for field in _LIKELIEST_ABSENT if field in optional and field in columns]
     for count in range(len(absent) + 1):
-        for left_out in combinations(absent, count):
-            names = tuple(name for name in data.column_names if name not in left_out)
-            if len(names) == width:
-                return names
+        found = [tuple(one for one in data.column_names if one not in left) for left in combinations(absent, count)]
+        found = [names for names in found if len(names) == width]
+        if len(found) > 1:
+            some = ", ".join(map(str, absent))
+            warnings.warn(
+                f"{width} columns are read as {', '.join(found[0])}, but any of {some} may be absent: "
+                "leave out of data.column_names what is not in the file",
+                stacklevel=2,
+            )
+        if found:
+            return found[0]
     return tuple(data.column_names)
 
 

@@ -82,12 +82,26 @@ class TableWriter:
         for name, values in columns.items():
             table = table.append_column(name, pa.array(values))
         if self.path.suffix == ".jsonl":
+            table = self._as_json(table)
             self._stream.writelines(
                 json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist()
             )
         else:
             self._write_tsv(table)
         self._rows += len(table)
+
+    def _as_json(self, table: pa.Table) -> pa.Table:
+        """JSON knows neither bytes nor NaN and infinity, which become null."""
+        for at, field in enumerate(table.schema):
+            if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+                raise DataError(
+                    f"{self.path}: column {field.name!r} holds bytes ({field.type}), which JSON Lines cannot hold; "
+                    "leave it out of the input"
+                )
+            if pa.types.is_floating(field.type):
+                values = table[field.name]
+                table = table.set_column(at, field, pc.if_else(pc.is_finite(values), values, None))
+        return table
 
     def _write_tsv(self, table: pa.Table) -> None:
         if self._header and not self._rows:

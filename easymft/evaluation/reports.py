@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from easymft.evaluation.markdown import escape_markdown, markdown_row
@@ -27,13 +28,13 @@ def write_metrics(file: str | Path, result: Mapping[str, Any]) -> None:
 
 def metrics_table(result: Mapping[str, Any], title: str | None = None) -> Table:
     """Lays out a `DomainMetrics.result()`: a row for each domain, their average, and all examples together."""
-    table = Table(title=title)
+    table = Table(title=title and escape(title))
     table.add_column("domain")
     for heading in ("examples", *_TITLES.values()):
         table.add_column(heading, justify="right")
     named = {name: metrics for name, metrics in result["by_domain"].items() if name}
     for name, metrics in named.items():
-        table.add_row(name, str(metrics["count"]), *_cells(metrics))
+        table.add_row(escape(name), str(metrics["count"]), *_cells(metrics))
     if len(named) > 1:
         table.add_section()
         table.add_row("average of domains", "", *_cells(result["domain_average"]))
@@ -69,12 +70,13 @@ def comparison_table(results: Mapping[str, Mapping[str, Any]], metric: str = "ac
     table = Table(title=f"{_TITLES[metric]} by domain")
     table.add_column("domain")
     for method in results:
-        table.add_column(method, justify="right")
+        table.add_column(escape(method), justify="right")
     for name, values in comparison_rows(results, metric).items():
         if name == "average of domains":
             table.add_section()
         best = _best(values, metric)
-        table.add_row(name, *(f"[bold]{_shown(v, metric)}[/bold]" if v == best else _shown(v, metric) for v in values))
+        figures = (f"[bold]{_shown(v, metric)}[/bold]" if v == best else _shown(v, metric) for v in values)
+        table.add_row(escape(name), *figures)
     return table
 
 

@@ -31,6 +31,8 @@ def find_checkpoint(path: Path) -> str | None:
     Raises:
         CheckpointError: The folder holds several and does not say which.
     """
+    if not path.name:  # "." or "/"
+        path = path.absolute()
     for prefix in (path, path.with_suffix("") if path.suffix == ".index" else path):
         if prefix.with_name(prefix.name + ".index").is_file():
             return str(prefix)

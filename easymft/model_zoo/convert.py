@@ -67,9 +67,11 @@ def convert(model: ModelConfig, convert: ConvertConfig, output_folder: str | Pat
     """
     target = Path(convert.folder) if convert.folder is not None else Path(output_folder) / "converted"
     if model.weights is not None and target.exists():
-        source = Path(model.weights).expanduser()
-        if target.resolve() in (source.resolve(), source.resolve().parent):
-            raise CheckpointError(f"{target}: is the source itself; expected another folder to write to")
+        source = Path(model.weights).expanduser().resolve()
+        if target.resolve() in (source, source.parent) or target.name in ("best", "last", "tuned"):
+            raise CheckpointError(
+                f"{target}: is the source itself, or named as a run's own model; expected another folder to write to"
+            )
     source_model = load_pretrained(model, seed=seed)
     with replace_folder(target, known_files=_CONVERTED_FILES) as new:
         _write(new, source_model, convert.format)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from easymft.config.schema import TrainConfig
 from easymft.data.batching import BatchPlan
-from easymft.errors import CheckpointError
+from easymft.errors import CheckpointError, DivergenceError
 from easymft.training.callbacks import SaveState, StepSummaries
 from easymft.training.resume import FOLDER_NAME, ResumeState
 from easymft.training.trainable import Trainable
@@ -140,6 +140,7 @@ class Trainer:
             self._close_epoch(end)
 
     def _close_epoch(self, step: int) -> None:
+        self._check_finite(step)
         metrics = self._evaluate() if self._evaluate else {}
         if self._summaries and metrics:
             self._summaries.write_metrics(step, metrics)
@@ -148,6 +149,15 @@ class Trainer:
             if metrics:
                 self._record["best"] = {"step": step, "value": metrics[self._train.monitor]}
         self._record["history"].append({"step": step, "metrics": metrics})
+
+    def _check_finite(self, step: int) -> None:
+        """Before anything is saved, as without dev files nobody looks at the outputs."""
+        for variable in self._trainable.trainable_variables:
+            if not np.isfinite(tf.reduce_sum(variable).numpy()):
+                raise DivergenceError(
+                    f"weights are not finite after step {step}: training has diverged; "
+                    "try a smaller train.learning_rate"
+                )
 
     def _is_better(self, value: float) -> bool:
         best = self._record["best"]

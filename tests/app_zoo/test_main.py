@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -121,6 +122,12 @@ def test_errors_of_the_run(config_file, runs, capsys):
     runs.error = KeyboardInterrupt()
     assert command.main(words) == 130
     assert capsys.readouterr().err.startswith("easymft: interrupted; the same command goes on")
+    runs.error = OSError(errno.ENOSPC, "No space left on device", "runs/x")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err.startswith("easymft: error: runs/x: No space left on device; make room")
+    runs.error = OSError(errno.EIO, "a broken disk")
+    with pytest.raises(OSError, match="a broken disk"):
+        command.main(words)
     runs.error = ZeroDivisionError("a defect")
     with pytest.raises(ZeroDivisionError):
         command.main(words)

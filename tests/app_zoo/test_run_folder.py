@@ -46,7 +46,7 @@ def test_a_run_from_its_claim_to_its_end(folder, make_config):
     assert folder.check(config, "finetune", INPUTS) is True
     assert folder.status() == {"mode": "finetune", "finished": True, "inputs": INPUTS, "models": ["a", "b"]}
     assert folder.read_config() == config
-    assert sorted(path.name for path in folder.path.iterdir()) == ["config.json", "run.json"]
+    assert sorted(path.name for path in folder.path.iterdir()) == [".lock", "config.json", "run.json"]
 
 
 @pytest.mark.parametrize("mode", ["typicality", None])
@@ -203,3 +203,36 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
         write_json(tmp_path / "x.json", {"ü": object()})
     assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{\n  "ü": 1\n}\n'
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_folder_is_of_one_process_until_it_is_released(folder, make_config):
+    config = make_config()
+    folder.claim(config, "finetune", INPUTS)
+    folder.claim(config, "finetune", INPUTS)  # its own
+    other = RunFolder(folder.path)
+    begun = (folder.path / "run.json").stat().st_mtime_ns
+    for settings in ({}, {"runtime.overwrite": True, "train.epochs": 9}):
+        with pytest.raises(ConfigError, match="another process is writing to"):
+            other.claim(make_config(**settings), "finetune", INPUTS)
+    assert (folder.path / "run.json").stat().st_mtime_ns == begun
+    folder.release()
+    other.claim(config, "finetune", INPUTS)
+
+
+def test_an_experiment_is_of_many(folder, make_config):
+    folder.claim(make_config(), "experiment", INPUTS)
+    RunFolder(folder.path).claim(make_config(), "experiment", INPUTS)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(ConfigError, match="is a folder, expected the name of a file"):
+        check_writable("evaluation.metrics_file", tmp_path, file=True)
+    check_writable("evaluation.metrics_file", tmp_path / "new.json", file=True)
+
+
+def test_the_current_folder_is_not_moved_away(tmp_path, monkeypatch, make_config):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("kept")
+    config = make_config(**{"runtime.overwrite": True})
+    with pytest.raises(ConfigError, match="name another one"):
+        RunFolder(".").check(config, "finetune", INPUTS)

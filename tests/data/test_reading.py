@@ -194,6 +194,27 @@ def test_unlabelled_rows_without_a_label_column(tmp_path, rows, settings):
     assert (batch.text, batch.domain) == (["a", "b"], ["books", "dvd"])
 
 
+@pytest.mark.parametrize("optional", [("id", "typicality"), ("typicality", "id")])
+def test_which_column_is_absent_does_not_hang_on_chance(tmp_path, optional):
+    """Scores are in training files alone; whatever order a set of names has in this process."""
+    columns = NAMED | {"id": "id", "typicality": "score"}
+    settings = config(columns, column_names=["id", *HEADER, "score"])
+    path = write(tmp_path / "a.tsv", [("7", "a", "books", "NEG")])
+    with pytest.warns(UserWarning, match="4 columns are read as id, text, domain, label, but any of score, id may be"):
+        (batch,) = read([path], settings, optional_columns=optional)
+    assert (batch.id, batch.text, batch.label) == (["7"], ["a"], ["NEG"])
+
+
+def test_integers_of_64_bits(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "a", "domain": "books", "label": "NEG", "hash": 2**64 - 1}) + "\n")
+    (batch,) = read([path], config())
+    assert batch.table["hash"].to_pylist() == [2**64 - 1]
+    path.write_text(path.read_text().replace(str(2**64 - 1), str(2**64)))
+    with pytest.raises(DataError, match="column 'hash': expected values of one type"):
+        read([path], config())
+
+
 def test_empty_and_null_labels_where_labels_are_not_needed(tmp_path):
     known = LabelMap(("NEG", "POS"))
     path = write(tmp_path / "a.tsv", [HEADER, ("a", "books", ""), ("b", "dvd", "POS")])

@@ -41,6 +41,18 @@ def test_jsonl_keeps_types(tmp_path):
     assert lines == [{"text": "a", "id": 1, "share": 0.5, "tags": ["x", "y"], "day": "2020-01-02", "score": 1}]
 
 
+def test_json_has_no_nan_and_no_bytes(tmp_path):
+    table = pa.table({"text": ["a", "b"], "share": [float("nan"), 0.5]})
+    lines = write(tmp_path / "x.jsonl", (table, {"score": [1.0, float("inf")]})).splitlines()
+    assert [json.loads(line, parse_constant=pytest.fail) for line in lines] == [
+        {"text": "a", "share": None, "score": 1.0},
+        {"text": "b", "share": 0.5, "score": None},
+    ]
+    with pytest.raises(DataError, match="column 'raw' holds bytes"):
+        write(tmp_path / "y.jsonl", (pa.table({"raw": [b"\xff"]}), {}))
+    assert not (tmp_path / "y.jsonl").exists()
+
+
 def test_numbers_read_back_to_the_same(tmp_path):
     values = [0.1, 1 / 3, 1e-30, 0.9999999403953552, 123456.789]
     content = write(tmp_path / "x.tsv", (pa.table({"text": list("abcde")}), {"p": values}))

@@ -68,6 +68,13 @@ def test_table_without_domains_or_examples():
     assert "–" in shown(metrics_table(result_of(4)))
 
 
+def test_names_in_brackets_are_names():
+    text = shown(metrics_table(result_of(4, 2, domains=("[news]", "[/news]")), title="[bold]"))
+    assert "[news]" in text and "[/news]" in text and "[bold]" in text
+    results = {"[red]": result_of(4, 2, domains=("[news]", "b"))}
+    assert "[news]" in shown(comparison_table(results)) and "[red]" in shown(comparison_table(results))
+
+
 def test_comparison():
     results = {"plain": result_of(2, 3), "from MFT": result_of(4, 3)}
     assert comparison_rows(results) == {

@@ -62,6 +62,13 @@ def test_the_source_is_never_overwritten(tiny_copy):
         convert(ModelConfig(weights=str(tiny_copy)), ConvertConfig(folder=str(tiny_copy)), tiny_copy, 0)
 
 
+def test_a_runs_models_are_never_overwritten(tiny_copy):
+    with pytest.raises(CheckpointError, match="named as a run's own model"):
+        target = str(tiny_copy.parent / "best")
+        (tiny_copy.parent / "best").mkdir()
+        convert(ModelConfig(weights=str(tiny_copy)), ConvertConfig(folder=target), tiny_copy, 0)
+
+
 def test_a_conversion_may_be_repeated(tiny, tmp_path):
     for target in ("tf1", "tf2", "huggingface"):
         convert(ModelConfig(weights=str(tiny)), ConvertConfig(format=target), tmp_path, 0)

@@ -138,6 +138,17 @@ def test_server_that_is_not_there_is_one_clear_line(tmp_path):
     assert result.stderr.strip().splitlines()[-1].startswith("CheckpointError: someone/tiny: cannot be fetched")
 
 
+def test_whatever_the_http_library_raises_is_one_clear_line(monkeypatch):
+    """Each release of huggingface_hub may be built on another, whose errors are no OSError."""
+
+    def fetch(name, allow_patterns):
+        raise RuntimeError("Request URL is missing an 'http://'\nor 'https://' protocol")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    with pytest.raises(CheckpointError, match=r"owner/model: cannot be .*\(RuntimeError: Request URL is missing"):
+        fetch_from_hub("owner/model")
+
+
 def test_names():
     assert all(map(looks_like_hub_name, ["bert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "a/b_c.d"]))
     assert not any(map(looks_like_hub_name, ["/a/b", "a/b/c", "./a", "../a", "a//b", "a b", "a--b/c", "", "~/a"]))

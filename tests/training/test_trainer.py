@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from easymft.config.schema import TrainConfig
 from easymft.data.batching import BatchPlan
-from easymft.errors import CheckpointError
+from easymft.errors import CheckpointError, DivergenceError
 from easymft.training.optimizer import build_optimizer
 from easymft.training.resume import ResumeState, random_generators, remove_state
 from easymft.training.trainable import Trainable
@@ -118,6 +118,12 @@ def test_early_stopping(run):
     values = iter([0.5, 0.4, 0.5, 0.9])
     result = run(epochs=4, early_stopping_patience=2, evaluate=lambda: {"accuracy": next(values)})
     assert len(result["record"]["history"]) == 3
+
+
+def test_a_model_that_is_not_finite_is_not_saved(run, tmp_path):
+    """Nobody looks at its outputs where there are no dev files."""
+    with pytest.raises(DivergenceError, match="weights are not finite after step 4: training has diverged"):
+        run(learning_rate=1e38, clip_norm=None)
 
 
 def test_max_steps_stops_but_the_schedule_spans_all(run):
