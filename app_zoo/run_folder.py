@@ -155,6 +155,8 @@ class RunFolder:
             self._acquire()
         if self.starts_anew(config, mode, inputs):
             self._move_away()
+        elif self.is_finished:
+            raise ConfigError(f"output_folder: another process has finished the run in {self.path} meanwhile")
         elif self.status() is not None:
             # The run may have been stopped before it was written; the jobs of an experiment read it at every start.
             if mode == "experiment" or not (self.path / _CONFIG).exists():

@@ -236,3 +236,13 @@ def test_the_current_folder_is_not_moved_away(tmp_path, monkeypatch, make_config
     config = make_config(**{"runtime.overwrite": True})
     with pytest.raises(ConfigError, match="name another one"):
         RunFolder(".").check(config, "finetune", INPUTS)
+
+
+def test_a_run_that_another_process_finished_meanwhile(folder, make_config):
+    other = RunFolder(folder.path)
+    assert folder.check(make_config(), "finetune", INPUTS) is False
+    other.claim(make_config(), "finetune", INPUTS)
+    other.finish()
+    other.release()
+    with pytest.raises(ConfigError, match="another process has finished the run in .* meanwhile"):
+        folder.claim(make_config(), "finetune", INPUTS)
