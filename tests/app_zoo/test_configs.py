@@ -42,7 +42,8 @@ def write_examples(file: Path, config: ExperimentConfig) -> None:
     names = data.column_names or [*columns, *(f"column_{at}" for at in range(len(columns), width))]
     names = [column for column in columns.values() if isinstance(column, str)] or names
     rows = []
-    cells = itertools.cycle(itertools.product(data.domains or DOMAINS, data.labels or LABELS))
+    domains = data.domains or [*(config.experiment.domains or []), *DOMAINS][: len(DOMAINS)]
+    cells = itertools.cycle(itertools.product(domains, data.labels or LABELS))
     for number, (domain, label) in zip(range(40), cells, strict=False):
         given = {"domain": domain, "label": label, "id": str(number), "weight": "1.0", "typicality": "0.9"}
         row = ["-"] * max(width, len(names))
