@@ -71,10 +71,12 @@ def make_app(tmp_path):
         file.write_text(json.dumps(tree))
         trained = load_config(file, ["data.max_sequence_length=16", *trained_with])
         run = resolve_application(trained.application)(trained).folder
-        run.claim(trained, "finetune", {})
-        save_maps(run.path / "maps.json", LabelMap(LABELS), LabelMap(parts))
-        save_parts(run.path, parts)
-        run.finish(models=list(parts))
+        if not run.is_finished:
+            run.claim(trained, "finetune", {})
+            save_maps(run.path / "maps.json", LabelMap(LABELS), LabelMap(parts))
+            save_parts(run.path, parts)
+            run.finish(models=list(parts))
+            run.release()
         later = load_config(file, overrides)
         return resolve_application(later.application)(later)
 
