@@ -68,6 +68,12 @@ def check_data(app: Application, maps: Maps, domains: Sequence[str]) -> None:
         for name in domains:
             if name not in {domain for domain, _ in cells}:
                 raise DataError(f"data.{split}_files: no row of domain {name!r}, expected at least one to measure on")
+    measured = {domain for domain, _ in dev}
+    if app.config.experiment.setting == "unseen_target" and len(measured) == 1:
+        raise DataError(
+            f"data.dev_files: rows of {measured.pop()!r} alone, expected some of the other domains too, by which the "
+            "first stage chooses its checkpoint"
+        )
     for number in app.config.experiment.examples_per_class:
         _check_number("experiment.examples_per_class", number, train, "train", maps)
     number = app.config.data.subset.dev_examples_per_class

@@ -15,7 +15,7 @@ from easymft.baselines.multi_task import MultiTaskClassifier
 from easymft.config.presets import PRESET_TYPICALITY_FIELDS
 from easymft.data.labels import save_maps
 from easymft.data.token_dataset import TokenDataset
-from easymft.errors import ConfigError
+from easymft.errors import ConfigError, DataError
 from easymft.mft.domain_corruption import domain_loss_floor, resolve_layers
 from easymft.mft.loss import MetaFineTuningLoss
 from easymft.mft.model import MetaFineTuner
@@ -37,6 +37,9 @@ def run(app: Application) -> None:
     dev_tokens = None
     if app.config.data.dev_files:
         dev_tokens = load_tokens(app, "dev", maps, pretrained.vocabulary)
+        if not dev_tokens.num_examples:
+            known = ", ".join(maps.domains.names)
+            raise DataError(f"data.dev_files: no row of a domain that is trained on ({known}), expected at least one")
     if app.dry_run:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, 2 * app.config.train.global_batch_size)))
     plan_steps(app, tokens, one_domain=isinstance(network, MultiTaskClassifier))  # says now if there are too few rows

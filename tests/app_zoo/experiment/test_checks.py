@@ -119,6 +119,16 @@ def test_methods_of_several_domains_need_them(project, fake, method):
     project.succeed("experiment")
 
 
+def test_the_first_stage_has_dev_rows_too(project, fake):
+    rows = [list(row.values()) for row in project.read_rows("dev.tsv") if row["domain"] == "dvd"]
+    project.write_rows("dev.tsv", rows)
+    project.set_experiment(methods=["two_stage"], setting="unseen_target", domains=["dvd"])
+    assert "rows of 'dvd' alone, expected some of the other domains too" in project.fail("experiment")
+    message = project.fail("meta_tune", 'data.subset.exclude_domains=["dvd"]', "mft.domain_loss_weight=0")
+    assert message == "data.dev_files: no row of a domain that is trained on (book, phone), expected at least one"
+    assert fake.done == [] and not (project.folder / "run/run.json").exists()
+
+
 def test_beside_the_target_there_is_another_domain(project, fake):
     for name in ("train.tsv", "dev.tsv", "test.tsv"):
         rows = [row for row in project.read_rows(name) if row["domain"] == "dvd"]
