@@ -181,3 +181,11 @@ def test_json_schema_knows_the_schema_key():
     schema = config_json_schema()
     assert schema["properties"]["$schema"]["type"] == "string"
     assert schema["additionalProperties"] is False
+
+
+def test_what_is_written_may_stand_under_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "c.json"
+    file.write_text('{"output_folder": "~/run", "data": {"cache_folder": "~/cache"}}')
+    config = load_config(file)
+    assert (config.output_folder, config.data.cache_folder) == (f"{tmp_path}/run", f"{tmp_path}/cache")
