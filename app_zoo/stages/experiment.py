@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +99,12 @@ def _check_nobody_works(folder: Path) -> None:
 
 def _tell_decided(config: ExperimentConfig) -> None:
     """Says which of the config's settings an experiment does not follow."""
-    names = [path for path in _DECIDED if path.rpartition(".")[2] in _section(config, path).model_fields_set]
+    places = {path: path.split(".") for path in _DECIDED}
+    names = [path for path, (*above, name) in places.items() if name in reduce(getattr, above, config).model_fields_set]
     if config.train.average_domains != preset_value(config.mft.preset, AVERAGE_DOMAINS):
         names.append(AVERAGE_DOMAINS)
     if names:
         print(f"note: {', '.join(names)}: not followed; experiment.* and the methods decide", flush=True)
-
-
-def _section(config: ExperimentConfig, path: str) -> Any:
-    for name in path.split(".")[:-1]:
-        config = getattr(config, name)
-    return config
 
 
 def _variants_of(folder: Path, config: ExperimentConfig, anew: bool) -> dict[str, Any]:
