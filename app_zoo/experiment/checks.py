@@ -5,15 +5,17 @@ import itertools
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app_zoo.base import Application, Maps
 from app_zoo.experiment.job import make_application
 from app_zoo.experiment.methods import methods_of
-from app_zoo.experiment.plan import Stage, amounts_of, average_share, plan_jobs
+from app_zoo.experiment.plan import Stage, amounts_of, plan_jobs
 from app_zoo.inputs import with_excluded
 from app_zoo.stages.meta_tune import check_domains
 from easymft.config.loading import dump_config
+from easymft.config.presets import AVERAGE_DOMAINS
 from easymft.config.schema import ExperimentConfig
 from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, read_examples
 from easymft.errors import ConfigError, DataError
@@ -40,13 +42,14 @@ def check_methods(config: ExperimentConfig, known: Sequence[str], domains: Seque
             where = "experiment.variants" if job.method in experiment.variants else "experiment.methods"
             where = f"{where}.{job.method}"
             unseen = job.domains if job.setting == "unseen_target" else ()
-            if unseen and job.final is not None and average_share(config, job.final):
+            if unseen and job.average_share:
                 raise ConfigError(f"{where}: expected a method without train.average_domains, as a target is alone")
             try:
-                for stage in filter(None, (job.joint, job.final)):
-                    app = _make(file, stage)
-                    if stage is job.joint:
-                        check_domains(app, [name for name in known if name not in unseen])
+                if job.joint is not None:
+                    check_domains(_make(file, job.joint), [name for name in known if name not in unseen])
+                if job.final is not None:
+                    averaged = {AVERAGE_DOMAINS: job.average_share}
+                    _make(file, replace(job.final, settings=job.final.settings | averaged))
             except ConfigError as error:
                 lines = str(error).replace(f"{file}: ", "").replace("--set: ", "").splitlines()
                 raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from error

@@ -94,11 +94,13 @@ class Harness:
         return FileLock(file, timeout=0)
 
     def _is_begun_elsewhere(self, job: Job, jobs: Sequence[Job]) -> bool:
-        """Whether another process holds its joint stage, or another of `jobs` with the same, which it has to train."""
-        if job.joint is None or RunFolder(self._folder / "runs" / job.joint.name).is_finished:
+        """Whether another process holds the stage that it has to train next, or another of `jobs` with the same."""
+        stages = [stage for stage in (job.joint, job.final) if stage is not None]
+        stage = next((stage for stage in stages if not RunFolder(self._folder / "runs" / stage.name).is_finished), None)
+        if stage is None:
             return False
-        same = [self._lock(other) for other in jobs if other is not job and other.joint == job.joint]
-        return any(is_held(lock) for lock in (job.joint.lock(self._folder, timeout=0.0), *same))
+        same = [self._lock(other) for other in jobs if other is not job and stage in (other.joint, other.final)]
+        return any(is_held(lock) for lock in (stage.lock(self._folder, timeout=0.0), *same))
 
     def _run(self, job: Job, number: str, left: int) -> None:
         print(f"{number} {job}", flush=True)

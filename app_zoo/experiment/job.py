@@ -3,8 +3,10 @@
 import contextlib
 import json
 import sys
+import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from easymft.errors import DataError, DivergenceError, EasyMFTError
 from easymft.evaluation.experiment.results import CellResult, ItemScores, Scores, write_cell
 from easymft.evaluation.metrics import DomainMetrics
 from easymft.files import remove_folder
+from easymft.model_zoo.averaging import move_to_mean
 from easymft.model_zoo.bert_files import read_vocabulary
 from easymft.training.inference import BatchInference
 
@@ -57,16 +60,32 @@ def run_job(folder: Path, job: Job) -> None:
 
 def _measure(app: Application, job: Job) -> list[dict[str, ItemScores]]:
     """On dev and test, for each of its domains."""
-    run = open_run(app)
-    inference = PartInference(app, run)
-    vocabulary = read_vocabulary(run.model_folder(run.parts[0]), None, None)
-    unseen = [domain for domain in job.domains if domain not in run.maps.domains]
-    maps = Maps(run.maps.labels, LabelMap((*run.maps.domains, *unseen)))
+    trained = open_run(app)
+    vocabulary = read_vocabulary(trained.model_folder(trained.parts[0]), None, None)
+    unseen = [domain for domain in job.domains if domain not in trained.maps.domains]
+    maps = Maps(trained.maps.labels, LabelMap((*trained.maps.domains, *unseen)))
     tokens = {split: load_tokens(app, split, maps, vocabulary) for split in ("dev", "test")}
-    return [
-        {split: score_domain(app, inference(_part(run, domain)), maps, tokens[split], domain) for split in tokens}
-        for domain in job.domains
-    ]
+    with _averaged(trained, job.average_share) as run:
+        inference = PartInference(app, run)
+        return [
+            {split: score_domain(app, inference(_part(run, domain)), maps, tokens[split], domain) for split in tokens}
+            for domain in job.domains
+        ]
+
+
+@contextlib.contextmanager
+def _averaged(run: TrainedRun, share: float) -> Iterator[TrainedRun]:
+    """The run with its domains moved to their mean, as `train.average_domains` would have left it, for a while."""
+    if share == 0.0:
+        yield run
+        return
+    with tempfile.TemporaryDirectory(dir=run.folder, prefix="averaged_") as folder:
+        averaged = replace(run, folder=Path(folder))
+        targets = [averaged.model_folder(part) for part in run.parts]
+        for target in targets:
+            target.parent.mkdir()
+        move_to_mean([run.model_folder(part) for part in run.parts], targets, share)
+        yield averaged
 
 
 def train(folder: Path, stage: Stage) -> Application:

@@ -78,6 +78,8 @@ class Job:
         domains: The cells that it fills.
         joint: The stage on several domains; None: there is none.
         final: The fine-tuning; None: the joint stage's model is measured.
+        average_share: How far the fine-tuned domains are moved to their mean before they are measured. The fine-tuning
+            does not do it, so that methods which differ in nothing else share it.
     """
 
     method: str
@@ -88,6 +90,7 @@ class Job:
     domains: tuple[str, ...]
     joint: Stage | None
     final: Stage | None
+    average_share: float = 0.0
 
     @property
     def group(self) -> tuple[str, str, str]:
@@ -138,13 +141,6 @@ def plan_jobs(config: ExperimentConfig, domains: Sequence[str], seeds: Sequence[
     ]
 
 
-def average_share(config: ExperimentConfig, final: Stage) -> float:
-    """How far a fine-tuning moves its domains to their mean, a share."""
-    share = final.settings[AVERAGE_DOMAINS]
-    preset = final.settings.get("mft.preset", config.mft.preset)
-    return preset_value(preset, AVERAGE_DOMAINS) if share is None else share
-
-
 def _plan_job(
     config: ExperimentConfig,
     name: str,
@@ -161,6 +157,7 @@ def _plan_job(
     # The subset's seed is that of the dev rows too, wherever these are few.
     common = {"runtime.seed": seed, "train.learning_rate": rate, "data.subset.seed": seed}
     joint = final = None
+    share = 0.0
     if method.joint is not None:
         settings = common | method.joint | {"train.epochs": joint_epochs if method.finetunes else both}
         settings |= method.both
@@ -172,9 +169,17 @@ def _plan_job(
     if method.finetunes:
         settings = common | {"train.epochs": finetune_epochs if method.joint is not None else both}
         settings |= method.both | method.final | amount.settings()
+        share = _average_share(config, settings)
         # An average is of all domains, whichever are tested.
-        final = Stage("finetune", settings)
-        settings["train.domains"] = "all" if average_share(config, final) else list(domains)
+        every = not experiment.domains and experiment.setting != "unseen_target"
+        settings |= {AVERAGE_DOMAINS: 0.0, "train.domains": "all" if share or every else list(domains)}
         if joint is not None:
             settings["model.weights"] = joint.name  # in the experiment's folder of runs
-    return Job(name, experiment.setting, amount, seed, rate, domains, joint, final)
+        final = Stage("finetune", settings)
+    return Job(name, experiment.setting, amount, seed, rate, domains, joint, final, share)
+
+
+def _average_share(config: ExperimentConfig, settings: dict[str, Any]) -> float:
+    share = settings[AVERAGE_DOMAINS]
+    preset = settings.get("mft.preset", config.mft.preset)
+    return preset_value(preset, AVERAGE_DOMAINS) if share is None else share

@@ -15,7 +15,7 @@ from easymft.data.label_map import LabelMap
 from easymft.data.labels import load_maps, save_maps
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
-from easymft.model_zoo.averaging import average_weights, write_interpolated
+from easymft.model_zoo.averaging import move_to_mean
 from easymft.model_zoo.pretrained import PretrainedModel
 from easymft.training.resume import remove_state
 
@@ -148,9 +148,7 @@ def _average(app: Application, parts: list[str], several: bool) -> None:
     for folder in folders:
         if not (folder / "tuned").is_dir():
             (folder / "best").rename(folder / "tuned")
-    mean = average_weights([folder / "tuned" for folder in folders])
-    for folder in folders:
-        write_interpolated(folder / "best", folder / "tuned", mean, share)
+    move_to_mean([folder / "tuned" for folder in folders], [folder / "best" for folder in folders], share)
 
 
 def _finetune_part(

@@ -346,7 +346,9 @@ class ComparisonConfig(Section):
     )
     joint_epochs: PositiveInt = Field(2, description="Of the stage on all domains, where a method has both stages.")
     finetune_epochs: PositiveInt = Field(3, description="Of each domain's fine-tuning, likewise.")
-    keep_models: bool = Field(False, description="Keep the trained models, which take most of the space.")
+    keep_models: bool = Field(
+        False, description="Keep the trained models, which take most of the space; none of them averaged."
+    )
 
 
 class RuntimeConfig(Section):

@@ -44,6 +44,17 @@ def average_weights(folders: Sequence[Path]) -> dict[str, np.ndarray]:
     return {name: (tensor / len(folders)).astype(np.float32) for name, tensor in total.items()}
 
 
+def move_to_mean(sources: Sequence[Path], targets: Sequence[Path], share: float) -> None:
+    """Writes each model of `sources` to the target of its place, moved by `share` towards the mean of them all.
+
+    Raises:
+        CheckpointError: As `average_weights` and `write_interpolated`.
+    """
+    mean = average_weights(sources)
+    for source, target in zip(sources, targets, strict=True):
+        write_interpolated(target, source, mean, share)
+
+
 def write_interpolated(folder: Path, source: Path, towards: dict[str, np.ndarray], share: float) -> None:
     """Writes the model of `source` with its weights moved by `share` towards others; whole or not at all.
 

@@ -202,12 +202,12 @@ def trained_pair(tmp_path_factory):
 def plan():
     """Plans the jobs of an experiment on three domains."""
 
-    def plan(rates=(1e-3,), seeds=(1,), domains=("a", "b", "c"), **experiment):
-        config = ExperimentConfig(output_folder="x", experiment=ComparisonConfig(**experiment))
+    def plan(rates=(1e-3,), seeds=(1,), tested=(), **experiment):
+        config = ExperimentConfig(output_folder="x", experiment=ComparisonConfig(**experiment, domains=tested or None))
         groups = itertools.product(
             methods_of(config.experiment), [config.experiment.setting], map(str, amounts_of(config))
         )
-        return plan_jobs(config, domains, seeds, dict.fromkeys(groups, rates))
+        return plan_jobs(config, tested or ("a", "b", "c"), seeds, dict.fromkeys(groups, rates))
 
     return plan
 

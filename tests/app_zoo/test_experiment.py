@@ -91,20 +91,27 @@ def test_processes_that_share_a_cache_embed_once(project, monkeypatch):
 
 
 def test_cells_are_what_the_modes_give(project):
-    """A job in a process of its own, and the same stages by hand: the cell's accuracy is evaluate's."""
-    project.set_experiment(methods=["mft_full"], seeds=[1], learning_rates=[1e-3], keep_models=True)
+    """Jobs in processes of their own, and the same stages by hand: the cells' accuracies are evaluate's."""
+    shares = {"mft_full": 0.0, "recommended": 0.5}
+    project.set_experiment(methods=list(shares), seeds=[1], learning_rates=[1e-3], keep_models=True)
     project.succeed("experiment")
     folder = project.folder
     common = ["runtime.seed=1", "train.learning_rate=0.001", "train.epochs=1", "experiment={}"]
-    common.append("train.average_domains=0")
     project.succeed("meta_tune", *common, f"output_folder={folder}/hand")
-    project.succeed("finetune", *common, f"model.weights={folder}/hand", f"output_folder={folder}/tuned")
-    found = json.loads((folder / "tuned/metrics.json").read_text())
-    for cell in read_cells(folder / "run"):
+    found = {}
+    for method, share in shares.items():
+        words = (f"model.weights={folder}/hand", f"output_folder={folder}/{method}", f"train.average_domains={share}")
+        project.succeed("finetune", *common, *words)
+        found[method] = json.loads((folder / method / "metrics.json").read_text())
+    cells = read_cells(folder / "run")
+    assert len({(cell.domain, cell.test.loss) for cell in cells}) == 6
+    for cell in cells:
         for split, scores in (("dev", cell.dev), ("test", cell.test)):
-            expected = found[split]["by_domain"][cell.domain]
+            expected = found[cell.method][split]["by_domain"][cell.domain]
             assert scores.accuracy == expected["accuracy"] and scores.loss == pytest.approx(expected["loss"], rel=1e-5)
-    assert list((folder / "run/runs").glob("finetune_*/book/best"))
+    # The domains of both were fine-tuned once.
+    [final] = [file for file in (folder / "run/runs").glob("finetune_*") if file.is_dir()]
+    assert {file.name for file in final.iterdir() if file.is_dir()} == {"book", "dvd", "phone"}
 
 
 @pytest.mark.filterwarnings("ignore:with 2 domains")

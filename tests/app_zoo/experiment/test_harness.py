@@ -10,13 +10,16 @@ import pytest
 from app_zoo.experiment import harness
 from app_zoo.experiment import job as job_module
 from app_zoo.experiment.plan import Stage
+from app_zoo.run_folder import RunFolder
 from easymft.errors import DivergenceError, JobError
 from easymft.evaluation.experiment.failures import read_failures
 from easymft.files import remove_folder
 
+LONGER = {"longer": {"method": "two_stage", "finetune_epochs": 4}}  # the same joint stage, another fine-tuning
+
 
 def test_models_go_once_no_job_needs_them(tmp_path, monkeypatch, fake, plan):
-    jobs = plan(methods=["two_stage", "two_stage_averaged", "mix"])
+    jobs = plan(methods=["two_stage", "two_stage_averaged", "mix"], variants=LONGER)
     runs = tmp_path / "runs"
 
     def run(folder, job):
@@ -26,18 +29,20 @@ def test_models_go_once_no_job_needs_them(tmp_path, monkeypatch, fake, plan):
     found = []
     monkeypatch.setattr(harness, "run_process", run)
     harness.Harness(tmp_path, keep_models=False).run(jobs)
-    assert found == [set(), {jobs[0].joint.name}, set()] and not [entry for entry in runs.iterdir() if entry.is_dir()]
+    joint, final = jobs[0].joint.name, jobs[0].final.name
+    assert found == [set(), {joint, final}, {joint}, {joint}]
+    assert not [entry for entry in runs.iterdir() if entry.is_dir()]
     # Whoever was killed after the cells were written left them; who is measuring them holds the lock.
     (runs / jobs[0].final.name / "best").mkdir(parents=True)
-    (runs / jobs[1].final.name / "best").mkdir(parents=True)
-    with jobs[1].final.lock(tmp_path):
+    (runs / jobs[3].final.name / "best").mkdir(parents=True)
+    with jobs[3].final.lock(tmp_path):
         harness.Harness(tmp_path, keep_models=False).run(jobs)
-    assert [entry.name for entry in runs.iterdir() if entry.is_dir()] == [jobs[1].final.name]
+    assert [entry.name for entry in runs.iterdir() if entry.is_dir()] == [jobs[3].final.name]
 
 
 def test_a_model_stays_as_long_as_another_process_begins_with_it(tmp_path, fake, plan):
     """That process has methods of its own, which this one knows nothing of."""
-    mine, theirs = plan(methods=["two_stage", "two_stage_averaged"])
+    mine, theirs = plan(methods=["two_stage"], variants=LONGER)
     joint = tmp_path / "runs" / mine.joint.name
     with theirs.final.lock(tmp_path):
         harness.Harness(tmp_path, keep_models=False).run([mine])
@@ -125,11 +130,15 @@ def test_a_claimed_job_is_left_to_its_owner(tmp_path, monkeypatch, plan):
     assert ran == [job] and not owner.is_locked
 
 
-def test_a_job_whose_first_stage_another_process_trains_comes_later(tmp_path, monkeypatch, plan):
+@pytest.mark.parametrize("stage", ["joint", "final"])
+def test_a_job_whose_next_stage_another_process_trains_comes_later(tmp_path, monkeypatch, plan, stage):
     """Else this process would wait for it with nothing to do."""
     jobs = plan(methods=["two_stage", "two_stage_averaged", "single"])
-    assert jobs[0].joint == jobs[1].joint
-    lock, done = jobs[0].joint.lock(tmp_path), []
+    lock, done = getattr(jobs[0], stage).lock(tmp_path), []
+    assert getattr(jobs[0], stage) == getattr(jobs[1], stage)
+    if stage == "final":
+        joint = RunFolder(tmp_path / "runs" / jobs[0].joint.name)
+        monkeypatch.setattr(RunFolder, "is_finished", property(lambda run: run.path == joint.path))
 
     monkeypatch.setattr(harness, "run_process", lambda folder, job: done.append(job.method))
     monkeypatch.setattr(harness.time, "sleep", lambda seconds: lock.release())

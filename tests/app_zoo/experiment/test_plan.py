@@ -60,7 +60,7 @@ def test_a_variant_is_a_method_with_settings_and_epochs_of_its_own(plan):
     assert list(jobs) == ["mft_full", *variants]
     full, strong, short, theirs, averaged = jobs.values()
     assert averaged.joint == full.joint
-    assert averaged.final.settings == full.final.settings | {"train.average_domains": 1.0, "train.domains": "all"}
+    assert (averaged.final, averaged.average_share, full.average_share) == (full.final, 1.0, 0.0)
     changed = {"mft.domain_loss_weight": 1.0}
     assert strong.joint.settings == full.joint.settings | changed
     assert strong.final.settings == full.final.settings | changed | {"model.weights": strong.joint.name}
@@ -80,15 +80,18 @@ def test_a_method_says_whether_domains_are_averaged_whatever_the_preset(plan):
     }
     apart, averaged = ["single", "two_stage", "mft_full"], ["two_stage_averaged", "recommended", "strong"]
     jobs = plan(methods=apart + averaged[:2], variants=variants)
-    shares = {job.method: job.final.settings["train.average_domains"] for job in jobs}
-    # None is the preset's own choice.
-    expected = dict.fromkeys(apart, 0.0) | dict.fromkeys(averaged, 0.5) | {"quarter": 0.25, "theirs": None}
-    assert shares == expected
+    shares = {job.method: job.average_share for job in jobs}
+    assert shares == dict.fromkeys(apart, 0.0) | dict.fromkeys(averaged, 0.5) | {"quarter": 0.25, "theirs": 0.5}
+    # It is measured of what all of them train, which is not averaged.
+    assert {job.final.settings["train.average_domains"] for job in jobs} == {0.0}
+    by_method = {job.method: job for job in jobs}
+    for one, other in (("two_stage", "two_stage_averaged"), ("mft_full", "recommended")):
+        assert by_method[one].final == by_method[other].final
     assert set(get_args(MethodName)) == set(METHODS)
 
 
 def test_an_average_is_of_all_domains_whichever_are_tested(plan):
-    jobs = plan(methods=["two_stage", "two_stage_averaged"], domains=["a"])
+    jobs = plan(methods=["two_stage", "two_stage_averaged"], tested=["a"])
     assert [job.final.settings["train.domains"] for job in jobs] == [["a"], "all"]
     assert [job.domains for job in jobs] == [("a",), ("a",)]
 
@@ -110,6 +113,6 @@ def test_a_subset_is_of_the_seed(plan):
 
 def test_a_preset_without_an_average_fine_tunes_the_tested_domains_alone(plan):
     variants = {name: {"settings": {"mft.preset": name}} for name in ("paper", "recommended")}
-    jobs = {job.method: job for job in plan(methods=["mft_full"], variants=variants, domains=["a"])}
+    jobs = {job.method: job for job in plan(methods=["mft_full"], variants=variants, tested=["a"])}
     domains = {method: job.final.settings["train.domains"] for method, job in jobs.items()}
     assert domains == {"mft_full": ["a"], "paper": ["a"], "recommended": "all"}
