@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support
 
 from easymft.errors import DivergenceError
 
@@ -126,6 +125,8 @@ def flatten_metrics(result: dict[str, Any]) -> dict[str, float]:
 
 def _scores_by_class(confusion: np.ndarray) -> tuple[np.ndarray, ...]:
     """Precision, recall, F1, each [M] with NaN where undefined, and the number of examples, from counts [M, M]."""
+    from sklearn.metrics import precision_recall_fscore_support  # late: a first training step need not wait for it
+
     classes = np.arange(len(confusion))
     true, predicted = np.nonzero(confusion)
     # The cells of the matrix stand for their examples, so nothing but the counts has to be kept.

@@ -1,15 +1,22 @@
-"""Pictures of confusion matrices and of typicality, as PNG."""
+"""Pictures of confusion matrices and of typicality, as PNG.
+
+matplotlib is imported when there is something to draw, so that a first training step does not wait for it.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from easymft.evaluation.palette import COLORS
 from easymft.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _INK, _GRID = "#333333", "#DDDDDD"
 _MOST_CELLS_WITH_NUMBERS = 20
@@ -17,6 +24,8 @@ _MOST_CELLS_WITH_NUMBERS = 20
 
 def save_figure(figure: Figure, file: str | Path) -> None:
     """Writes `figure` as PNG, 150 dots an inch."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     with replacing(file) as part:
         FigureCanvasAgg(figure).print_figure(part, dpi=150, format="png", bbox_inches="tight")  # no label cut off
 
@@ -29,6 +38,8 @@ def draw_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[s
         labels: The M classes.
         title: Above the picture.
     """
+    from matplotlib.figure import Figure
+
     counts = np.asarray(confusion, np.int64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(3.6, 1.2 + 0.75 * len(labels))
@@ -64,6 +75,8 @@ def draw_typicality(
         means: Domain -> its mean typicality, marked by a dashed line; None for a domain without examples.
         labels: The M classes.
     """
+    from matplotlib.figure import Figure
+
     columns = 1 if len(histograms) == 1 else 2
     rows = -(-len(histograms) // columns)
     figure = Figure(figsize=(4.8 * columns, 0.7 + 2.4 * rows), layout="constrained")
