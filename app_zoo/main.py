@@ -40,16 +40,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 after a user's mistake (told on stderr, a line for each), 130 after an interrupt.
     """
     try:
-        return _run(_parse(list(sys.argv[1:] if argv is None else argv)))
+        code = _run(_parse(list(sys.argv[1:] if argv is None else argv)))
+        sys.stdout.flush()
+        return code
     except EasyMFTError as error:
         for line in str(error).splitlines():
             print(f"easymft: error: {line}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # as in `easymft --help | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails when it flushes at exit
+        return 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not full and error.filename is None:
             raise
         place = error.filename or "the output folder"
-        print(f"easymft: error: {place}: {error.strerror}; make room and run the same command again", file=sys.stderr)
+        what = "; make room and run the same command again" if full else ""
+        print(f"easymft: error: {place}: {error.strerror}{what}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("easymft: interrupted; the same command goes on (training: from the last saved state)", file=sys.stderr)

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from easymft.config.loading import dump_config, load_config
 from easymft.config.schema import ExperimentConfig
 from easymft.errors import ConfigError
-from easymft.files import replacing
+from easymft.files import replacing, short_name
 
 _CONFIG, _STATUS, _LOCK = "config.json", "run.json", ".lock"
 # Written while the inputs are still being checked.
@@ -81,7 +81,7 @@ def check_writable(setting: str, path: str | Path, *, file: bool = False) -> Non
 
 def part_folder(run: Path, domain: str) -> Path:
     """Where a run keeps the model of a domain ("": its only model); the name is escaped so that any can be a folder."""
-    escaped = quote(domain, safe=" ")
+    escaped = short_name(quote(domain, safe=" "))
     if escaped.startswith(".") or escaped in _RESERVED:
         escaped = f"%{ord(escaped[0]):02X}{escaped[1:]}"
     return run / escaped

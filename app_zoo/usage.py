@@ -22,8 +22,7 @@ options:
 examples:
   easymft --mode validate  --config my.json
   easymft --mode meta_tune --config my.json --set train.epochs=3 --set 'mft.layers=[2, 5]'
-  easymft --mode predict   --config my.json --set output_folder=runs/my \\
-          --set 'prediction.input_files=["new.tsv"]'
+  easymft --mode predict   --config my.json --set 'prediction.input_files=["new.tsv"]'
 
 Exit code: 0 done, 2 a mistake in the config, the data or the command (one line each on stderr),
 130 interrupted (training goes on where it stopped when the same command is given again).
@@ -43,7 +42,7 @@ example:
 All settings with their meaning: configs/schema.json. All modes and options: easymft --help.
 """
 
-_TRAINED = "output_folder=runs/amazon/finetune"
+_TRAINED = "output_folder=runs/my_finetune"
 
 
 class _ModeText(NamedTuple):
@@ -67,21 +66,21 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "data, model, mft.preset, mft.typicality, runtime",
         "mft.typicality.alpha, embedding, out_of_domain, center, whiten, rescale_to_mean_1, decimals",
         "output_folder: scored.tsv (or .jsonl), prototypes.npz, typicality.md and .png, tensorboard/",
-        "easymft --mode typicality --config my.json --set mft.typicality.alpha=0.7",
+        "easymft --mode typicality --config my.json --set output_folder=runs/my_typicality",
     ),
     "meta_tune": _ModeText(
         "output_folder, data.train_files, data.columns.label and .domain, model.weights",
         "data, model, mft, baseline, train, evaluation, runtime",
         "mft.preset, domain_loss_weight, layers; train.epochs, learning_rate, global_batch_size, monitor",
         "output_folder: best/, last/ (Hugging Face folders), typicality/, maps.json, metrics.json, tensorboard/",
-        "easymft --mode meta_tune --config my.json --set mft.preset=easytransfer",
+        "easymft --mode meta_tune --config my.json --set output_folder=runs/my_mft",
     ),
     "finetune": _ModeText(
         "output_folder, data.train_files, data.columns.label, model.weights (or the folder of a meta_tune run)",
         "data, model, mft (its preset), train, evaluation, runtime",
         'train.domains ("all", "union" or a list), epochs, learning_rate; model.head (auto, fresh or transfer)',
         "output_folder/<domain>: best/, last/, tuned/ (best before averaging), tensorboard/; metrics.json by domain",
-        "easymft --mode finetune --config my.json --set model.weights=runs/my_mft --set 'train.domains=[\"books\"]'",
+        "easymft --mode finetune --config my.json --set model.weights=runs/my_mft --set output_folder=runs/my_finetune",
     ),
     "evaluate": _ModeText(
         "output_folder (that of a finished run), data.test_files, data.columns.label",
@@ -95,7 +94,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "data (columns and format), prediction, runtime",
         "prediction.output_file (.tsv or .jsonl), batch_size, chunk_size",
         "prediction.output_file: your own columns, the label, its probabilities; in input order",
-        "easymft --mode predict --config my.json --set 'prediction.input_files=[\"new.tsv\"]'",
+        f"easymft --mode predict --config my.json --set {_TRAINED} --set 'prediction.input_files=[\"new.tsv\"]'",
     ),
     "export": _ModeText(
         "output_folder (that of a finished run)",
@@ -109,14 +108,14 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "data, model, mft, train, experiment, runtime",
         "experiment.methods, variants, seeds, learning_rates, setting, shares, examples_per_class, joint_epochs",
         "output_folder: cells/ (a file for each result), failures/, logs/, summary/ (tables, pictures, index.html)",
-        "easymft --mode experiment --config my.json --set 'experiment.methods=[\"two_stage\", \"mft_full\"]'",
+        "easymft --mode experiment --config my.json --set output_folder=runs/my_experiment",
     ),
     "convert": _ModeText(
         "output_folder, model.weights",
         "model, convert",
         "convert.format (huggingface, tf1, tf2), folder; model.weights_format where auto is wrong",
         "convert.folder, by default output_folder/converted; the largest difference on a probe batch",
-        "easymft --mode convert --config my.json --set convert.format=tf1",
+        "easymft --mode convert --config my.json --set output_folder=runs/my_bert --set convert.format=tf1",
     ),
 }
 

@@ -1,6 +1,7 @@
 """Writing files and folders so that nobody ever sees half of one."""
 
 import glob
+import hashlib
 import os
 import shutil
 import time
@@ -10,6 +11,13 @@ from pathlib import Path
 
 PART = ".part."  # how temporary names begin
 STALE_SECONDS = 24 * 3600  # what is that old under such a name was left by a process that was killed
+_LONGEST_NAME = 180  # of 255 that file systems take: temporary names and endings are longer
+
+
+def short_name(name: str) -> str:
+    """An ASCII name as it is, or, where it is too long for a file or folder, its beginning and a hash of the whole."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - len(digest) - 1]}~{digest}"
 
 
 def part_name(path: Path) -> Path:

@@ -25,6 +25,7 @@ from easymft.model_zoo.bert_files import read_vocabulary
 def run(app: Application) -> None:
     """Evaluates the run in the output folder on `data.test_files`; writes evaluation.json and a confusion matrix."""
     trained = open_run(app)
+    trained.check_domain_column()
     target = Path(app.config.evaluation.metrics_file or app.folder.path / "evaluation.json")
     check_writable("evaluation.metrics_file", target, file=True)
     evaluate_splits(app, trained, target, splits=("test",))

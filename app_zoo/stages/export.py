@@ -5,7 +5,7 @@ from pathlib import Path
 from app_zoo.base import Application
 from app_zoo.inputs import padded_length
 from app_zoo.run_folder import part_folder
-from app_zoo.stages.trained import TrainedRun, load_classifier, load_preprocessor, open_run
+from app_zoo.stages.trained import PartClassifier, TrainedRun, load_preprocessor, open_run
 from easymft.export.saved_model import Export, describe, export_saved_model, is_same_export
 from easymft.export.serving_commands import MODELS_FILE, curl_command, docker_command, models_config, name_models
 from easymft.export.serving_model import ServingModel
@@ -20,9 +20,10 @@ def run(app: Application) -> None:
     folder = Path(settings.folder or app.folder.path / "saved_model")
     written_to = app.work_folder / "saved_model" if app.dry_run else folder
     preprocessor = load_preprocessor(trained)
+    classifiers = PartClassifier(app, trained)
     for part in trained.parts:
         model = ServingModel(
-            load_classifier(app, trained, part)[0],
+            classifiers(part),
             preprocessor,
             labels=trained.maps.labels.names,
             pair=app.pair,
@@ -64,7 +65,8 @@ def _show_commands(app: Application, trained: TrainedRun, folder: Path) -> None:
         with replacing(folder / MODELS_FILE) as part_file:
             text = models_config(f"/models/{served}", dict(zip(models, folders, strict=True)))
             part_file.write_text(text, encoding="utf-8")
-        print(f"models: {', '.join(models)}")
+        pairs = zip(trained.parts, models, strict=True)
+        print(f"models: {', '.join(name if name == part else f'{part} as {name}' for part, name in pairs)}")
     print(f"serve:  {docker_command(folder, served, several=several)}")
     print(f"ask:    {curl_command(models[0], pair=app.pair)}")
     if app.config.export.embeddings_signature:

@@ -130,6 +130,9 @@ def _check_rows(parts: list[str], tokens: TokenDataset, dev_tokens: TokenDataset
         for name, split in (("train_files", tokens), ("dev_files", dev_tokens)):
             if split is not None and not len(_rows(split, domain, maps)):
                 raise DataError(f"data.{name}: no row of domain {domain!r}, expected at least one to fine-tune it")
+        if not np.any(tokens.weights[_rows(tokens, domain, maps)]):
+            of_domain = f" of domain {domain!r}" if domain else ""
+            raise DataError(f"data.train_files: the weight is 0 in every row{of_domain}, expected some that count")
 
 
 def _average(app: Application, parts: list[str], several: bool) -> None:

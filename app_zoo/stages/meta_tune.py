@@ -40,6 +40,7 @@ def run(app: Application) -> None:
         if not dev_tokens.num_examples:
             known = ", ".join(maps.domains.names)
             raise DataError(f"data.dev_files: no row of a domain that is trained on ({known}), expected at least one")
+    _check_weights(app, tokens)
     if app.dry_run:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, 2 * app.config.train.global_batch_size)))
     plan_steps(app, tokens, one_domain=isinstance(network, MultiTaskClassifier))  # says now if there are too few rows
@@ -102,8 +103,19 @@ def build_network(app: Application, pretrained: PretrainedModel, maps: Maps) -> 
     return network, classifier
 
 
+def _uses_typicality(app: Application) -> bool:
+    return app.config.mft.weighting == "typicality" and app.config.baseline.method == "none"
+
+
+def _check_weights(app: Application, tokens: TokenDataset) -> None:
+    scored = app.config.data.columns.typicality is not None and _uses_typicality(app)
+    if not np.any(tokens.weights * tokens.typicality if scored else tokens.weights):
+        what = "weight times typicality" if scored else "the weight"
+        raise DataError(f"data.train_files: {what} is 0 in every row, expected some that count")
+
+
 def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, maps: Maps) -> np.ndarray | None:
-    if app.config.mft.weighting == "none" or app.config.baseline.method != "none":
+    if not _uses_typicality(app):
         return None
     if app.config.data.columns.typicality is not None:
         if app.config.mft.typicality.model_fields_set - PRESET_TYPICALITY_FIELDS:

@@ -13,11 +13,12 @@ from app_zoo.inputs import padded_length
 from app_zoo.run_folder import check_writable
 from app_zoo.stages.trained import PartInference, TrainedRun, load_preprocessor, open_run
 from easymft.data.batching import PREFETCHED_BATCHES, with_options
+from easymft.data.label_map import LabelMap
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.sources import expand_files
 from easymft.data.text_preprocessor import TextPreprocessor
-from easymft.data.writing import TableWriter, same_form
-from easymft.errors import ConfigError, DataError
+from easymft.data.writing import TableWriter, check_rows, same_form
+from easymft.errors import ConfigError
 
 _PARALLEL_BATCHES = 2  # tokenised at once
 
@@ -25,18 +26,17 @@ _PARALLEL_BATCHES = 2  # tokenised at once
 def run(app: Application) -> None:
     """Predicts `prediction.input_files` with the run in the output folder."""
     trained = open_run(app)
-    if trained.parts != [""] and app.config.data.columns.domain is None:
-        raise DataError(
-            f"data.columns.domain: the run in {app.folder.path} has a model for each domain "
-            f"({', '.join(trained.parts)}), expected a column that says which one to use"
-        )
+    trained.check_domain_column()
     settings = app.config.prediction
     like_input, _ = same_form(app.folder.path / "predictions", settings.input_files, app.config.data)
     target = Path(settings.output_file or like_input)
     _check_target(app, target)
+    labels = trained.maps.labels.names
+    names = list(_columns(np.zeros([0, len(labels)]), labels))
     if not app.dry_run:
-        for _ in _batches(app, trained):
-            pass  # a bad row at the end is told before hours go into the others
+        # A bad row at the end, or one that the file to write cannot hold, is told before hours go into the others.
+        for batch in _batches(app, trained):
+            check_rows(target, batch.table, names, lambda index, batch=batch: f"{batch.file} row {batch.rows[index]}")
     predictor = Predictor(app, trained)
     with nullcontext() if app.dry_run else TableWriter(target) as writer, Progress(
         *Progress.get_default_columns(), "{task.completed} rows", disable=not app.config.runtime.progress
@@ -46,7 +46,7 @@ def run(app: Application) -> None:
             probabilities = predictor(batch)
             if app.dry_run:
                 return
-            writer.write(batch.table, _columns(probabilities, trained.maps.labels.names))
+            writer.write(batch.table, _columns(probabilities, labels))
             progress.advance(task, len(batch.rows))
     print(f"predictions: {target}", flush=True)
 
@@ -59,14 +59,15 @@ def _check_target(app: Application, target: Path) -> None:
 
 
 def _batches(app: Application, trained: TrainedRun) -> Iterator[ExampleBatch]:
+    one_model = trained.parts == [""]
     with app.skipped_rows("input") or nullcontext() as skipped_rows:
         yield from read_examples(
             app.config.prediction.input_files,
             app.config.data,
             pair=app.pair,
-            domains=None if trained.parts == [""] else trained.maps.domains,
+            domains=None if one_model else LabelMap(tuple(trained.parts)),
             need_label=False,
-            optional_columns=("weight", "typicality", "id") + (("domain",) if trained.parts == [""] else ()),
+            unread_columns=("label", "weight", "typicality", "id") + (("domain",) if one_model else ()),
             chunk_size=app.config.prediction.chunk_size,
             skipped_rows=skipped_rows,
         )
@@ -99,11 +100,7 @@ class Predictor:
         self._parts, self._inference = trained.parts, PartInference(app, trained)
 
     def __call__(self, batch: ExampleBatch) -> np.ndarray:
-        """Probabilities [n, M] float32 of a batch's rows.
-
-        Raises:
-            DataError: A row's domain has no model.
-        """
+        """Probabilities [n, M] float32 of a batch's rows."""
         logits = np.zeros([len(batch.rows), self._num_labels], np.float32)
         for part, rows in self._rows_by_model(batch).items():
             for index, outputs in self._inference(part)(self._dataset(batch, rows)):
@@ -113,10 +110,6 @@ class Predictor:
     def _rows_by_model(self, batch: ExampleBatch) -> dict[str, np.ndarray]:
         if self._parts == [""]:
             return {"": np.arange(len(batch.rows))}
-        for row, domain in zip(batch.rows, batch.domain, strict=True):
-            if domain not in self._parts:
-                known = ", ".join(self._parts)
-                raise DataError(f"{batch.file}: row {row}: no model for domain {domain!r}, expected one of {known}")
         domains = np.array(batch.domain)
         return {part: rows for part in self._parts if len(rows := np.flatnonzero(domains == part))}
 

@@ -11,7 +11,7 @@ from easymft.data.labels import load_maps
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.errors import ConfigError
 from easymft.model_zoo.bert_files import read_vocabulary
-from easymft.model_zoo.pretrained import PretrainedModel, refill
+from easymft.model_zoo.pretrained import refill
 from easymft.modeling.classifier import TextClassifier
 from easymft.training.inference import BatchInference
 
@@ -41,6 +41,14 @@ class TrainedRun:
         """Where the best weights of one of `parts` stand."""
         return part_folder(self.folder, part) / "best"
 
+    def check_domain_column(self) -> None:
+        """Raises ConfigError where there are several models and no column says which one a row is for."""
+        if self.parts != [""] and self.config.data.columns.domain is None:
+            raise ConfigError(
+                f"data.columns.domain: the run in {self.folder} has a model for each domain "
+                f"({', '.join(self.parts)}), expected a column that says which one to use"
+            )
+
 
 def open_run(app: Application) -> TrainedRun:
     """The run in the app's output folder; from here on the app uses its token settings.
@@ -66,15 +74,8 @@ def open_run(app: Application) -> TrainedRun:
     return TrainedRun(app.folder.path, config, maps, app.folder.status()["models"])
 
 
-def load_classifier(app: Application, run: TrainedRun, part: str) -> tuple[TextClassifier, PretrainedModel]:
-    """The best classifier of one of the run's parts."""
-    settings = ModelConfig(weights=str(run.model_folder(part)), weights_format="huggingface")
-    pretrained = app.load_encoder(settings)
-    return build_classifier(app, pretrained, run.maps, "transfer"), pretrained
-
-
-class PartInference:
-    """The logits of a run's parts, one after the other, by one network that is traced once and filled for each.
+class PartClassifier:
+    """The best classifiers of a run's parts, one after the other, as one network that is filled for each.
 
     Args:
         app: The application.
@@ -85,15 +86,37 @@ class PartInference:
         self._app, self._run = app, run
         self._part: str | None = None
 
-    def __call__(self, part: str) -> BatchInference:
-        """A part's "logits"; good until another part is asked for."""
+    def __call__(self, part: str) -> TextClassifier:
+        """A part's classifier; good until another part is asked for."""
         if self._part is None:
-            self._classifier, self._pretrained = load_classifier(self._app, self._run, part)
-            self._inference = BatchInference(self._classifier, ["logits"], self._app.strategy)
+            settings = ModelConfig(weights=str(self._run.model_folder(part)), weights_format="huggingface")
+            self._pretrained = self._app.load_encoder(settings)
+            self._classifier = build_classifier(self._app, self._pretrained, self._run.maps, "transfer")
         elif part != self._part:
             self._pretrained = refill(self._pretrained, self._run.model_folder(part))
             transfer_head(self._classifier, self._pretrained, self._run.maps)
         self._part = part
+        return self._classifier
+
+
+class PartInference:
+    """The logits of a run's parts, one after the other, by one network that is traced once.
+
+    Args:
+        app: The application.
+        run: Whose parts they are.
+    """
+
+    def __init__(self, app: Application, run: TrainedRun):
+        self._app = app
+        self._classifiers = PartClassifier(app, run)
+        self._inference: BatchInference | None = None
+
+    def __call__(self, part: str) -> BatchInference:
+        """A part's "logits"; good until another part is asked for."""
+        classifier = self._classifiers(part)
+        if self._inference is None:
+            self._inference = BatchInference(classifier, ["logits"], self._app.strategy)
         return self._inference
 
 

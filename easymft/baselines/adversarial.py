@@ -54,7 +54,8 @@ class AdversarialClassifier(tf_keras.Model):
         self.classifier = classifier
         self.total_steps = 1
         self._weight, self._gamma = weight, gamma
-        initializer = tf_keras.initializers.TruncatedNormal(stddev=0.02, seed=seed)
+        # Another seed than the label head's: with as many domains as classes the two would begin alike.
+        initializer = tf_keras.initializers.TruncatedNormal(stddev=0.02, seed=seed + 1)
         self.domain_classifier = tf_keras.layers.Dense(
             num_domains, kernel_initializer=initializer, dtype=tf.float32, name="domain_classifier"
         )

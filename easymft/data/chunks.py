@@ -1,14 +1,33 @@
 """Chunks of rows as the readers of the file formats hand them on, before their values are checked."""
 
+import contextlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from easymft.data.bad_rows import Problem
-from easymft.errors import DataError
+
+_PLAIN = {str, int, float, bool}
+_JSON_MARK = {b"easymft": b"json"}  # in a field's metadata
+
+
+def is_json(field: pa.Field) -> bool:
+    """Whether a column of `Chunk.table` holds JSON texts in place of values that no Arrow column can hold."""
+    return field.metadata == _JSON_MARK
+
+
+def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a `Chunk.table`, with the values that the file has."""
+    rows = table.to_pylist()
+    for name in (one.name for one in table.schema if is_json(one)):
+        for row in rows:
+            row[name] = None if row[name] is None else json.loads(row[name])
+    return rows
 
 
 class Chunk(Protocol):
@@ -47,27 +66,28 @@ class ListChunk:
     def table(self, keep: np.ndarray | None) -> pa.Table:
         """Returns all columns, as `arrow_type` or of inferred types; with `keep`, a [n] mask, only those rows.
 
-        Raises:
-            DataError: A column mixes types that no Arrow column can hold.
+        Where a column's values are of several types or nested, it holds their JSON texts, and says so (`is_json`).
         """
-        arrays = []
+        columns = []
         for name, values in zip(self.names, self.columns, strict=True):
             kept = values if keep is None else [value for value, good in zip(values, keep, strict=True) if good]
-            try:
-                arrays.append(_array(kept, self.arrow_type))
-            except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
-                first, last = self.rows[0], self.rows[-1]
-                raise DataError(
-                    f"{self.file}: rows {first} to {last}, column {name!r}: expected values of one type, got {error}."
-                ) from error
-        return pa.Table.from_arrays(arrays, names=list(self.names))
+            columns.append(_column(name, kept, self.arrow_type))
+        return pa.Table.from_arrays([array for _, array in columns], schema=pa.schema([field for field, _ in columns]))
 
 
-def _array(values: list[Any], arrow_type: pa.DataType | None) -> pa.Array:
-    try:
-        return pa.array(values, type=arrow_type)
-    except OverflowError:
-        return pa.array(values, type=pa.uint64())  # such as hashes of 64 bits
+def _column(name: str, values: list[Any], arrow_type: pa.DataType | None) -> tuple[pa.Field, pa.Array]:
+    kinds = {type(value) for value in values} - {NoneType}
+    if arrow_type is not None or not kinds or (len(kinds) == 1 and kinds < _PLAIN):
+        for kind in (arrow_type, pa.uint64()):  # the second for such as hashes of 64 bits
+            with contextlib.suppress(OverflowError):
+                array = pa.array(values, type=kind)
+                return pa.field(name, array.type), array
+    # Arrow would change values of other kinds (1 beside 2.5 to 1.0), or refuse them.
+    return pa.field(name, pa.string(), metadata=_JSON_MARK), pa.array(map(_as_json, values), pa.string())
+
+
+def _as_json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 @dataclass

@@ -65,6 +65,7 @@ def read_examples(
     domains: LabelMap | None = None,
     need_label: bool = True,
     optional_columns: Collection[str] = (),
+    unread_columns: Collection[str] = (),
     chunk_size: int = 8192,
     skipped_rows: SkippedRows | None = None,
 ) -> Iterator[ExampleBatch]:
@@ -79,6 +80,7 @@ def read_examples(
         need_label: False: the label column may be absent or not configured, and labels may be empty.
         optional_columns: Further fields of `ColumnsConfig` whose column may be absent (its values, where present, are
             checked; a domain may then be empty).
+        unread_columns: Fields that may be absent, and whose values are neither checked nor handed on.
         chunk_size: Rows read at once; a batch has at most as many.
         skipped_rows: Takes the bad rows; needed with `data.bad_rows` "skip", unused with "stop".
 
@@ -92,9 +94,9 @@ def read_examples(
     check_columns(data, pair=pair, need_label=need_label)
     if data.bad_rows == "skip" and skipped_rows is None:
         raise ValueError(f"skipped_rows is None, expected a SkippedRows as data.bad_rows is {data.bad_rows!r}")
-    optional = set(optional_columns) | (set() if need_label else {"label"})
+    optional = set(optional_columns) | set(unread_columns) | (set() if need_label else {"label"})
     bad = BadRows(data.bad_row_limit, skipped_rows if data.bad_rows == "skip" else None)
-    checker = _RowChecker(data, labels, domains, optional)
+    checker = _RowChecker(data, labels, domains, optional, unread_columns)
     good_rows = 0
     for path in expand_files(files):
         for chunk in checker.open(path, chunk_size):
@@ -109,11 +111,18 @@ def read_examples(
 class _RowChecker:
     """Opens one file after the other and checks their rows."""
 
-    def __init__(self, data: DataConfig, labels: LabelMap | None, domains: LabelMap | None, optional: Collection[str]):
+    def __init__(
+        self,
+        data: DataConfig,
+        labels: LabelMap | None,
+        domains: LabelMap | None,
+        optional: Collection[str],
+        unread: Collection[str],
+    ):
         self._data = data
         self._labels = None if labels is None else labels.names
         self._domains = None if domains is None else domains.names
-        self._optional = optional
+        self._optional, self._unread = optional, unread
         self._first: tuple[str, tuple[str, ...]] | None = None
         self._file = ""
         self._names: tuple[str, ...] = ()
@@ -134,10 +143,11 @@ class _RowChecker:
         self._file, self._no_header, self._names = path, header is False, reader.names
         self._located = locate_columns(self._data, reader.names, path, header_row=header, optional=self._optional)
         self._check_same_columns(ordered=kind != "jsonl")
+        if isinstance(reader, DelimitedReader):
+            self._check_header(reader)
+        self._located = {field: at for field, at in self._located.items() if field not in self._unread}
         if isinstance(reader, ParquetReader):
             reader.check_types(self._located, _NUMBERS)
-        elif isinstance(reader, DelimitedReader):
-            self._check_header(reader)
         empty = True
         for chunk in reader.chunks():
             empty = empty and not len(chunk.rows) and not chunk.problems

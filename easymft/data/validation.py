@@ -1,5 +1,6 @@
 """Reads all data of a config once and reports what is in it (`--mode validate`)."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from easymft.config.schema import DataConfig
-from easymft.data.bad_rows import SkippedRows
+from easymft.data.bad_rows import SkippedRows, shown
 from easymft.data.label_map import LabelMap
 from easymft.data.labels import MapBuilder
 from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, ExampleBatch, read_examples
@@ -17,6 +18,9 @@ from easymft.errors import DataError
 # Called with [n] texts and their [n] second texts or None; returns the [n] numbers of tokens before any cut, [CLS] and
 # [SEP] included.
 TokenCounter = Callable[[list[str], list[str] | None], np.ndarray]
+
+_FEW_ROWS = 10  # with fewer a class of a single row is no surprise
+
 
 @dataclass
 class SplitReport:
@@ -212,7 +216,8 @@ def _warnings(report: ValidationReport, new_domains: list[str], *, has_domains: 
             where = f"{split.name}, domain {domain!r}" if has_domains else split.name
             empty = [label for label, count in cells.items() if count == 0]
             if len(empty) == len(cells):
-                yield f"{where}: no rows."
+                needed = has_domains and split.name != "test"
+                yield f"{where}: no rows{'; finetune with a model for each domain needs one' if needed else ''}."
             elif empty:
                 yield f"{where}: no rows of the class{'es' * (len(empty) > 1)} {', '.join(map(repr, empty))}."
         if split.skipped_rows:
@@ -222,6 +227,7 @@ def _warnings(report: ValidationReport, new_domains: list[str], *, has_domains: 
                 f"{split.name}: {split.share_cut:.0%} of the rows have more than "
                 f"{report.max_sequence_length} tokens (data.max_sequence_length) and are cut."
             )
+    yield from _doubtful_names(report, has_domains)
     for found in report.duplicates:
         later, earlier = found.splits
         file, row, other_file, other_row = found.examples[0]
@@ -229,3 +235,27 @@ def _warnings(report: ValidationReport, new_domains: list[str], *, has_domains: 
             f"{later}: rows with the text of an earlier row of {earlier}: {found.count}, "
             f"the first is {file} row {row} with that of {other_file} row {other_row}."
         )
+
+
+def _doubtful_names(report: ValidationReport, has_domains: bool) -> Iterator[str]:
+    """What a mistake in the column of labels or domains, or a slip of the keyboard, looks like."""
+    train = next((split for split in report.splits if split.name == "train"), None)
+    if train is not None:
+        totals = {label: sum(cells.get(label, 0) for cells in train.counts.values()) for label in report.labels}
+        single = [label for label, count in totals.items() if count == 1]
+        if single and train.rows >= _FEW_ROWS:
+            yield (
+                f"train: classes with a single row: {len(single)} of {len(totals)}, such as {shown(single[0])}; check "
+                "that data.columns.label is the column of the classes, and the spelling."
+            )
+    for what, names in (("classes", report.labels), ("domains", report.domains if has_domains else [])):
+        alike: dict[str, str] = {}
+        for name in names:
+            other = alike.setdefault(_seen(name), name)
+            if other != name:
+                yield f"the {what} {ascii(other)} and {ascii(name)} differ in what is hard to see alone; are they one?"
+
+
+def _seen(name: str) -> str:
+    """What a reader sees of a name: no case, no forms of compatibility, no characters without a shape."""
+    return "".join(one for one in unicodedata.normalize("NFKC", name).casefold() if unicodedata.category(one) != "Cf")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from easymft.config.schema import DataConfig
+from easymft.data.chunks import is_json, plain_rows
 from easymft.data.columns import has_header
 from easymft.data.sources import expand_files, file_format
 from easymft.errors import DataError
@@ -76,63 +77,18 @@ class TableWriter:
         Raises:
             DataError: A column of ours has the name of one of the user's, or a value cannot stand in a TSV file.
         """
-        for name in columns:
-            if name in table.column_names:
-                raise DataError(f"{self.path}: the input already has a column {name!r}; rename it")
+        check_rows(self.path, table, list(columns), lambda index: f"output row {self._rows + index + 1}")
         for name, values in columns.items():
             table = table.append_column(name, pa.array(values))
         if self.path.suffix == ".jsonl":
-            table = self._as_json(table)
-            self._stream.writelines(
-                json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist()
-            )
+            rows = plain_rows(_finite(table))
+            self._stream.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
         else:
-            self._write_tsv(table)
+            if self._header and not self._rows:
+                self._stream.write("\t".join(table.column_names) + "\n")
+            columns_of_texts = map(_as_texts, table.schema, table.columns)
+            self._stream.writelines("\t".join(row) + "\n" for row in zip(*columns_of_texts, strict=True))
         self._rows += len(table)
-
-    def _as_json(self, table: pa.Table) -> pa.Table:
-        """JSON knows neither bytes nor NaN and infinity, which become null."""
-        for at, field in enumerate(table.schema):
-            if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-                raise DataError(
-                    f"{self.path}: column {field.name!r} holds bytes ({field.type}), which JSON Lines cannot hold; "
-                    "leave it out of the input"
-                )
-            if pa.types.is_floating(field.type):
-                values = table[field.name]
-                table = table.set_column(at, field, pc.if_else(pc.is_finite(values), values, None))
-        return table
-
-    def _write_tsv(self, table: pa.Table) -> None:
-        if self._header and not self._rows:
-            self._write_header(table.column_names)
-        columns = []
-        for name in table.column_names:
-            try:
-                texts = pc.fill_null(pc.cast(table[name], pa.string()), "")
-            except pa.ArrowException as error:
-                raise DataError(
-                    f"{self.path}: column {name!r} is of type {table[name].type}, which a TSV file cannot hold; "
-                    "write .jsonl instead"
-                ) from error
-            broken = pc.match_substring_regex(texts, _BREAKS_TSV)
-            if pc.any(broken).as_py():
-                row = self._rows + broken.combine_chunks().to_pylist().index(True) + 1
-                raise DataError(
-                    f"{self.path}: the value of column {name!r} in output row {row} holds a tab or a line break, which "
-                    "a TSV file cannot hold; write .jsonl instead"
-                )
-            columns.append(texts.to_pylist())
-        self._stream.writelines("\t".join(row) + "\n" for row in zip(*columns, strict=True))
-
-    def _write_header(self, names: Sequence[str]) -> None:
-        for name in names:
-            if re.search(_BREAKS_TSV, name):
-                raise DataError(
-                    f"{self.path}: the name of column {name!r} holds a tab or a line break, which a TSV file cannot "
-                    "hold; write .jsonl instead"
-                )
-        self._stream.write("\t".join(names) + "\n")
 
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -143,3 +99,58 @@ class TableWriter:
             self._part.replace(self.path)
         else:
             self._part.unlink()
+
+
+def check_rows(path: Path, table: pa.Table, names: Sequence[str], row_name: Callable[[int], str]) -> None:
+    """Checks that a file of the kind that `path` ends in can hold rows.
+
+    Args:
+        path: The file to be written, .tsv or .jsonl.
+        table: The user's own columns.
+        names: Of the columns that will be added.
+        row_name: Index of a row in `table` -> what to call it.
+
+    Raises:
+        DataError: It cannot; the first column, or row, that stands in the way.
+    """
+    taken = next((name for name in names if name in table.column_names), None)
+    if taken is not None:
+        raise DataError(f"{path}: the input already has a column {taken!r}; rename it")
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if path.suffix == ".tsv":
+            _check_column(path, field, column, row_name)
+        elif pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            raise DataError(
+                f"{path}: column {field.name!r} holds bytes ({field.type}), which JSON Lines cannot hold; "
+                "leave it out of the input"
+            )
+
+
+def _check_column(path: Path, field: pa.Field, column: pa.ChunkedArray, row_name: Callable[[int], str]) -> None:
+    breaks = "holds a tab or a line break, which a TSV file cannot hold; write .jsonl instead"
+    if re.search(_BREAKS_TSV, field.name):
+        raise DataError(f"{path}: the name of column {field.name!r} {breaks}")
+    try:
+        texts = _as_texts(field, column)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{path}: column {field.name!r} is of type {field.type}, which a TSV file cannot hold; write .jsonl instead"
+        ) from error
+    broken = next((index for index, text in enumerate(texts) if re.search(_BREAKS_TSV, text)), None)
+    if broken is not None:
+        raise DataError(f"{path}: the value of column {field.name!r} in {row_name(broken)} {breaks}")
+
+
+def _as_texts(field: pa.Field, column: pa.ChunkedArray) -> list[str]:
+    texts = pc.fill_null(pc.cast(column, pa.string()), "").to_pylist()
+    # A string among values of several types is itself, as where all are strings.
+    return [json.loads(text) if text.startswith('"') else text for text in texts] if is_json(field) else texts
+
+
+def _finite(table: pa.Table) -> pa.Table:
+    """JSON does not know NaN and infinity, which become null."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):
+            values = table[field.name]
+            table = table.set_column(at, field, pc.if_else(pc.is_finite(values), values, None))
+    return table

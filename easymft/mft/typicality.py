@@ -164,7 +164,14 @@ def compute_typicality(
     if out_of_domain == "mean_of_cosines":
         outside = np.where(other_held, cosines, 0.0).sum(1) / num_other
     else:
-        others = np.einsum("nk,knd->nd", other_held / num_other[:, None], prototypes[:, label_ids])
-        outside = np.einsum("nd,nd->n", units, _unit(others))
+        outside = np.einsum("nd,nd->n", units, _unit(_means_of_others(prototypes, counts))[domain_ids, label_ids])
     both = alpha * inside + (1.0 - alpha) * outside
     return np.where(~other_held.any(1), inside, np.where(own_held.any(1), both, outside))
+
+
+def _means_of_others(prototypes: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """For each domain the mean prototype of each class over the other domains that hold it, [K, M, d]; else zeros."""
+    held = np.asarray(counts) > 0
+    shares = held[None] & ~np.eye(len(held), dtype=bool)[:, :, None]  # [K, K, M]: whose, of which domain
+    shares = shares / np.maximum(shares.sum(1, keepdims=True), 1)
+    return np.einsum("kjm,jmd->kmd", shares, prototypes)

@@ -34,7 +34,7 @@ class Dropout:
     """Draws masks from random bytes.
 
     Args:
-        rate: Share of the values to drop, in [0, 1); rounded to 1/256.
+        rate: Share of the values to drop, in [0, 1); rounded to 1/256, at most 255/256.
         seed: [2] int32, of one step.
 
     Attributes:
@@ -42,7 +42,7 @@ class Dropout:
     """
 
     def __init__(self, rate: float, seed: tf.Tensor):
-        self._threshold = round(rate * RATE_STEPS)
+        self._threshold = min(round(rate * RATE_STEPS), RATE_STEPS - 1)
         self.scale = RATE_STEPS / (RATE_STEPS - self._threshold)
         self._seed, self._draws = seed, 0
 

@@ -71,7 +71,13 @@ class ResumeState:
         with trainable.distribute_strategy.scope():
             trainable.optimizer.build(trainable.network.trainable_variables)
         self._checkpoint = tf.train.Checkpoint(
-            network=trainable.network, optimizer=trainable.optimizer, generators=random_generators(trainable)
+            network=trainable.network,
+            optimizer=trainable.optimizer,
+            # Each replica's own: how far one has drawn depends on its share of the rows.
+            generators=[
+                trainable.distribute_strategy.experimental_local_results(generator.state)
+                for generator in random_generators(trainable)
+            ],
         )
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
 

@@ -141,7 +141,8 @@ def score_embeddings(
     transform = EmbeddingTransform.fit(
         statistics, center=config.center, whiten=config.whiten, epsilon=config.whitening_epsilon
     )
-    prototypes = transform(statistics.prototypes())
+    # The transform would move the zeros of empty cells.
+    prototypes = transform(statistics.prototypes()) * (statistics.counts > 0)[:, :, None]
     scores = [
         compute_typicality(
             transform(embeddings[span]),

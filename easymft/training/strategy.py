@@ -57,6 +57,8 @@ def _build_strategy(runtime: RuntimeConfig) -> tf.distribute.Strategy:
     devices = gpus or tf.config.list_logical_devices("CPU")
     mirrored = runtime.strategy == "mirrored" or (runtime.strategy == "auto" and len(gpus) > 1)
     if mirrored:
+        if runtime.jit_compile and not gpus and len(devices) > 1:
+            raise ConfigError("runtime.jit_compile: expected false with runtime.strategy mirrored on CPUs, got true")
         return mirrored_strategy(*(device.name for device in devices))
     return tf.distribute.OneDeviceStrategy(devices[0].name)
 

@@ -16,6 +16,8 @@ from easymft.training.callbacks import SaveState, StepSummaries
 from easymft.training.resume import FOLDER_NAME, ResumeState
 from easymft.training.trainable import Trainable
 
+_DIVERGED = "training has diverged; try a smaller train.learning_rate"
+
 
 class StepSequence:
     """The global batches of a whole run as one sequence of steps, cut into epochs for evaluation.
@@ -128,14 +130,17 @@ class Trainer:
             batches = self._steps.batches(start, end)
             if self._summaries:
                 self._summaries.batch_sizes = [len(batch) for batch in batches]
-            self._trainable.fit(
+            logs = self._trainable.fit(
                 self._make_dataset(batches, start),
                 steps_per_epoch=len(batches),
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 callbacks=callbacks,
                 verbose=self._progress,
-            )
+            ).history
+            if not np.isfinite(logs["loss"][-1]):
+                # Under loss scaling the optimizer skips such steps, and the weights stay finite.
+                raise DivergenceError(f"the loss is {logs['loss'][-1]} at step {end}: {_DIVERGED}")
         if not self._record["history"] or self._record["history"][-1]["step"] < end:
             self._close_epoch(end)
 
@@ -155,8 +160,7 @@ class Trainer:
         for variable in self._trainable.trainable_variables:
             if not np.isfinite(tf.reduce_sum(variable).numpy()):
                 raise DivergenceError(
-                    f"weights are not finite after step {step}: training has diverged; "
-                    "try a smaller train.learning_rate"
+                    f"weights are not finite after step {step}: {_DIVERGED}"
                 )
 
     def _is_better(self, value: float) -> bool:

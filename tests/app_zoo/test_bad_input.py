@@ -112,6 +112,18 @@ def label(new):
     return lambda line: cut_last_field(line) + b"\t" + new
 
 
+def without_weight(*domains):
+    """A weight of 0 in all rows of some domains."""
+
+    def damage(project):
+        header, *rows = (project.folder / "train.tsv").read_text().splitlines()
+        rows = [f"{row}\t{int(row.split(chr(9))[1] not in domains)}" for row in rows]
+        project.write("train.tsv", "\n".join([f"{header}\tweight", *rows, ""]))
+        project.set("data.columns.weight", "weight")
+
+    return damage
+
+
 NUMBERED = {"text": 0, "domain": 1, "label": 2}
 CASES = [
     Case("missing file", lambda p: (p.folder / "train.tsv").unlink(), ("@/train.tsv: no such file",)),
@@ -139,6 +151,17 @@ CASES = [
         row(3, lambda line: line.replace(b"\tdvd", b"\tdvds"), "dev.tsv"),
         ("@/dev.tsv: row 3, column 'domain': unknown domain 'dvds', expected one of book, dvd, phone", "mean 'dvd'?"),
         "finetune",
+    ),
+    Case(
+        "a domain that does not count",
+        without_weight("book", "dvd"),
+        ("data.train_files: the weight is 0 in every row of domain 'book', expected some that count",),
+        "finetune",
+    ),
+    Case(
+        "no row counts",
+        without_weight("book", "dvd", "phone"),
+        ("data.train_files: the weight is 0 in every row, expected some that count",),
     ),
     Case("empty text", row(3, lambda line: line[line.index(b"\t") :]), ("row 3, column 'text': text is empty",)),
     Case(
@@ -323,14 +346,32 @@ def test_bad_input_of_predict(trained, tmp_path, monkeypatch, name, content, exp
     assert project.snapshot(run) == before
 
 
+def test_what_a_tsv_cannot_hold_is_told_before_predicting(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("app_zoo.stages.predict.Predictor", None)
+    project = trained.copy(tmp_path / "project")
+    project.set("output_folder", f"{project.folder}/mft")
+    rows = [{"text": text, "label": 1.5} for text in ("a", "b", "c\nd")]  # a label is not looked at
+    project.write("late.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    late = f"{project.folder}/late.jsonl"
+    project.set("prediction", {"input_files": [late], "output_file": f"{project.folder}/p.tsv"})
+    message = project.fail("predict", "prediction.chunk_size=1")
+    expected = "@/p.tsv: the value of column 'text' in @/late.jsonl row 3 holds a tab or a line break"
+    assert message.startswith(expected), message
+    assert not (project.folder / "p.tsv").exists()
+
+
 def test_domains_of_predict(trained, tmp_path):
     project = trained.copy(tmp_path / "project")
     message = project.fail("predict", "data.columns.domain=null")
     assert message.startswith("data.columns.domain: the run in @/domains has a model for each domain (book, dvd, ")
+    assert project.fail("evaluate", "data.columns.domain=null") == message
     status = json.loads((project.folder / "domains/run.json").read_text())
     project.write("domains/run.json", json.dumps(status | {"models": ["book"]}))
+    project.write_rows("test.tsv", project.make_rows(2, domains=("book", "dvd")))
     message = project.fail("predict")
-    assert message == "@/test.tsv: row 3: no model for domain 'dvd', expected one of book"
+    assert message == "@/test.tsv: row 3, column 'domain': unknown domain 'dvd', expected one of book"
+    project.succeed("predict", "data.bad_rows=skip")
+    assert len((project.folder / "domains/predictions.tsv").read_text().splitlines()) == 2
     project.write_rows("test.tsv", project.make_rows(4, domains=("dvd",)))
     message = project.fail("evaluate")
     assert message.endswith("of a domain that the run in @/domains has a model for, expected some of book")

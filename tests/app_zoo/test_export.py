@@ -123,7 +123,7 @@ def test_a_model_for_each_domain(make_app, tmp_path, capsys):
     listed = (tmp_path / "models" / "models.config").read_text()
     assert 'name: "a_b" base_path: "/models/my_run/a%2Fb"' in listed
     printed = capsys.readouterr().out
-    assert "models: books, a_b\n" in printed and "--model_config_file=/models/my_run/models.config" in printed
+    assert "models: books, a/b as a_b\n" in printed and "--model_config_file=/models/my_run/models.config" in printed
     assert "/v1/models/books:predict" in printed and '"signature_name": "embeddings"' in printed
 
 

@@ -185,7 +185,8 @@ def test_places_that_cannot_be_written(folder, make_config, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "names", [["a/b", "a%2Fb", "a"], ["..", ".", "%2E", "x..y"], ["best", "cache", "Best", "ü", " "]]
+    "names",
+    [["a/b", "a%2Fb", "a"], ["..", ".", "%2E", "x..y"], ["best", "cache", "Best", "ü", " "], ["日" * 40, "日" * 41]],
 )
 def test_every_domain_has_a_folder_of_its_own(tmp_path, names):
     folders = [part_folder(tmp_path, name) for name in names]

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from easymft.baselines.adversarial import AdversarialClassifier, domain_loss_at_chance, reverse_gradient
 
@@ -40,6 +41,13 @@ def test_strength_rises_from_0_to_the_weight(make_adversary, weight):
         expected = weight * (2 / (1 + math.exp(-10 * step / 10)) - 1)
         assert float(network.strength(tf.constant(step))) == pytest.approx(expected, abs=1e-6)
     assert float(network.strength(tf.constant(10))) == pytest.approx(weight, rel=1e-3)
+
+
+def test_the_domain_classifier_does_not_begin_as_the_label_head(make_classifier):
+    """With as many domains as classes both kernels have one shape."""
+    head = tf_keras.initializers.TruncatedNormal(stddev=0.02, seed=5)([16, 4])
+    kernel = AdversarialClassifier(make_classifier(), num_domains=4, width=16, seed=5).domain_classifier.kernel
+    assert kernel.shape == head.shape and not np.allclose(kernel, head)
 
 
 def test_loss_is_that_of_an_independent_version(make_adversary, make_features):

@@ -10,6 +10,7 @@ import pytest
 
 from easymft.config.schema import DataConfig
 from easymft.data import sources
+from easymft.data.chunks import plain_rows
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import read_examples
 from easymft.data.sources import expand_files, iter_lines
@@ -97,7 +98,7 @@ def test_jsonl_and_parquet_keep_types_and_take_integers_as_names(tmp_path):
         assert batch.id == ["7", "8"]
         np.testing.assert_array_equal(batch.weight, np.array([0.5, 2], np.float32))
         assert batch.table.column_names == list(rows[0])
-        assert batch.table.to_pylist() == rows
+        assert plain_rows(batch.table) == rows
     assert read([parquet], data)[0].rows.tolist() == [1, 2]
 
 
@@ -211,8 +212,28 @@ def test_integers_of_64_bits(tmp_path):
     (batch,) = read([path], config())
     assert batch.table["hash"].to_pylist() == [2**64 - 1]
     path.write_text(path.read_text().replace(str(2**64 - 1), str(2**64)))
-    with pytest.raises(DataError, match="column 'hash': expected values of one type"):
-        read([path], config())
+    (batch,) = read([path], config())
+    assert plain_rows(batch.table)[0]["hash"] == 2**64
+
+
+def test_json_values_of_any_type_stay_as_they_are(tmp_path):
+    values = [1, 2.5, "n/a", None, True, [1, "a"], {"a": 1, "b": None}, {}]
+    rows = [{"text": "a", "domain": "books", "label": "NEG", "own": value} for value in values]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for size in (1, 2, 100):
+        batches = read([path], config(), chunk_size=size)
+        found = [row for batch in batches for row in plain_rows(batch.table)]
+        # 1 == 1.0 == True
+        assert [json.dumps(row) for row in found] == [json.dumps(row) for row in rows]
+
+
+def test_unread_columns_are_neither_checked_nor_missed(tmp_path):
+    path = write(tmp_path / "a.tsv", [HEADER, ("a", " books ", "GOOD")])
+    known = {"labels": LabelMap(("NEG", "POS")), "unread_columns": ("label", "domain", "weight")}
+    (batch,) = read([path], config(NAMED | {"weight": "absent"}), **known)
+    assert (batch.text, batch.label, batch.domain, batch.weight) == (["a"], None, None, None)
+    assert batch.table.to_pylist() == [{"text": "a", "domain": " books ", "label": "GOOD"}]
 
 
 def test_empty_and_null_labels_where_labels_are_not_needed(tmp_path):

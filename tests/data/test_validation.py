@@ -96,7 +96,7 @@ def test_warnings_of_cells_domains_and_cuts(tmp_path):
     report = validate(tmp_path, train, dev=[("e", "dvd", "POS")])
     assert report.warnings == [
         "train, domain 'dvd': no rows of the class 'NEG'.",
-        "dev, domain 'books': no rows.",
+        "dev, domain 'books': no rows; finetune with a model for each domain needs one.",
         "dev, domain 'dvd': no rows of the class 'NEG'.",
     ]
     one = validate(tmp_path, train[:2], options={"count_tokens": lambda texts, _: np.full(len(texts), 999)})
@@ -105,6 +105,22 @@ def test_warnings_of_cells_domains_and_cuts(tmp_path):
         "train: 100% of the rows have more than 128 tokens (data.max_sequence_length) and are cut.",
     ]
     assert validate(tmp_path, train[:2], columns={"text": 0, "label": 2}).warnings == []
+
+
+def test_names_that_look_like_a_mistake(tmp_path):
+    rows = [("a", "Books", "POS"), ("b", "books", "NEG")] * 5
+    expected = "the domains 'Books' and 'books' differ in what is hard to see alone; are they one?"
+    assert expected in validate(tmp_path, rows).warnings
+    rows = [("a", "books", "POS"), ("b", "books", "NE\u200bG"), ("b", "dvd", "NEG")] * 5
+    expected = r"the classes 'NEG' and 'NE\u200bG' differ in what is hard to see alone; are they one?"
+    assert expected in validate(tmp_path, rows).warnings
+    rows = [("a", "books", "POS"), ("b", "books", "NEG")] * 5 + [("b", "books", "NGE")]
+    found = [warning for warning in validate(tmp_path, rows).warnings if "single row" in warning]
+    assert found == [
+        "train: classes with a single row: 1 of 3, such as 'NGE'; check that data.columns.label is the column of the "
+        "classes, and the spelling."
+    ]
+    assert not any("single row" in warning for warning in validate(tmp_path, rows[-3:]).warnings)
 
 
 def test_all_splits_are_checked_against_the_train_files(tmp_path):

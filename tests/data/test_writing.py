@@ -59,6 +59,17 @@ def test_numbers_read_back_to_the_same(tmp_path):
     assert [float(line.split("\t")[1]) for line in content.splitlines()[1:]] == values
 
 
+def test_json_values_of_several_types(tmp_path):
+    path = tmp_path / "a.jsonl"
+    own = [1, 2.5, "n/a", {"a": [1]}, None]
+    rows = [{"text": "a", "own": value} for value in own]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = DataConfig(columns=ColumnsConfig(text="text", label=None, domain=None))
+    (batch,) = read_examples([str(path)], data, pair=False, need_label=False)
+    assert write(tmp_path / "x.jsonl", (batch.table, {})) == path.read_text()
+    assert write(tmp_path / "x.tsv", (batch.table, {})) == 'text\town\na\t1\na\t2.5\na\tn/a\na\t{"a": [1]}\na\t\n'
+
+
 @pytest.mark.parametrize("value", ["a\tb", "a\nb"])
 def test_a_value_that_a_tsv_cannot_hold(tmp_path, value):
     first = pa.table({"text": ["x", "y"]})

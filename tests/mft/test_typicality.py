@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -52,6 +53,17 @@ def random_examples(seed=0, count=60, width=7, num_labels=3, num_domains=4):
     domains = generator.integers(0, num_domains, count)
     embeddings = generator.normal(size=(count, width)) + labels[:, None] + 0.3 * domains[:, None]
     return embeddings, labels, domains, num_labels, num_domains
+
+
+@pytest.mark.parametrize("out_of_domain", ["mean_of_cosines", "cosine_to_mean"])
+def test_memory_does_not_grow_with_the_number_of_domains(out_of_domain):
+    """Beside what the prototypes take: examples by width, not by width and domains."""
+    examples = random_examples(count=4000, width=64, num_labels=2, num_domains=30)
+    tracemalloc.start()
+    score(*examples, alpha=0.5, out_of_domain=out_of_domain)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * examples[0].nbytes
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.9])

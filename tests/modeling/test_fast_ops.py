@@ -44,3 +44,9 @@ def test_a_machine_that_cannot_normalize_in_one_says_so(monkeypatch):
 
     monkeypatch.setattr(fast_ops, "normalize_in_one", fail)
     assert not fast_ops.normalizes_in_one.__wrapped__()
+
+
+def test_a_rate_close_to_1_leaves_something():
+    dropout = fast_ops.Dropout(0.999, tf.constant([1, 2]))
+    kept = dropout.mask(tf.constant([100_000]), tf.float32).numpy().mean()
+    assert dropout.scale == 256 and abs(kept - 1 / 256) < 1e-3

@@ -153,6 +153,12 @@ def test_scores_against_plain_python(tokens, monkeypatch, out_of_domain, alpha, 
     np.testing.assert_allclose(found.prototypes[2, 0], make_embeddings()[[7, 9, 10]].mean(axis=0), atol=1e-6)
 
 
+def test_an_empty_cell_has_no_prototype_under_a_transform_either(tokens):
+    for settings in ({"center": True}, {"whiten": True}):
+        found = score(tokens, **settings)
+        assert not found.prototypes[2, 1].any() and found.prototypes[2, 0].any()
+
+
 def test_centring_is_taking_the_mean_away_first(tokens):
     embeddings = make_embeddings().astype(np.float64)
     centred = (embeddings - embeddings.mean(axis=0)).tolist()

@@ -1,6 +1,8 @@
+import pytest
 import tensorflow as tf
 
 from easymft.config.schema import RuntimeConfig
+from easymft.errors import ConfigError
 from easymft.training.strategy import configure_runtime, describe_devices
 
 
@@ -23,6 +25,11 @@ def test_a_process_may_configure_its_runtime_again():
         assert strategy.num_replicas_in_sync == 2
         found.append(reduce_rows(strategy, rows))
     assert found == [[2.0] * 3, [2.0] * 4, [2.0] * 5]
+
+
+def test_xla_on_several_cpus_is_refused():
+    with pytest.raises(ConfigError, match="^runtime.jit_compile: expected false with runtime.strategy mirrored on"):
+        configure_runtime(RuntimeConfig(strategy="mirrored", logical_cpus=2, jit_compile=True))
 
 
 def test_what_a_run_computes_on():

@@ -24,13 +24,14 @@ def run(make_finetuner, make_features, tmp_path):
     """Trains in a folder, as a new process would; returns the record and the weights."""
     rows = make_features(count=ROWS)
 
-    def start(folder="run", seed=0, kill_after=None, evaluate=None, strategy=None, inputs="", **settings):
+    def start(folder="run", seed=0, kill_after=None, evaluate=None, strategy=None, count=ROWS, dropout=0.1, **settings):
+        inputs, spoil = settings.pop("inputs", ""), settings.pop("spoil", None)
         settings = {"epochs": 2, "global_batch_size": 6, "learning_rate": 1e-2, "checkpoint_every_steps": 1} | settings
         train = TrainConfig(optimizer="adamw", schedule="linear", **settings)
-        plan = BatchPlan(np.full(ROWS, 10), 6, seed=1, shuffle=True, group_by_length=False)
+        plan = BatchPlan(np.full(count, 10), 6, seed=1, shuffle=True, group_by_length=False)
         steps = StepSequence(plan, train.epochs, train.max_steps)
         with (strategy or tf.distribute.get_strategy()).scope():
-            network = make_finetuner(seed=seed, dropout=0.0 if strategy else 0.1)
+            network = make_finetuner(seed=seed, dropout=dropout)
             trainable = Trainable(network)
             trainable.compile(optimizer=build_optimizer(train, steps.total_steps))
         seen, saved = [], []
@@ -42,7 +43,12 @@ def run(make_finetuner, make_features, tmp_path):
             signature = {name: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for name, v in parts[0].items()}
             return tf.data.Dataset.from_generator(lambda: iter(parts), output_signature=signature)
 
-        save_state = ResumeState.save
+        fit, save_state = trainable.fit, ResumeState.save
+
+        def fit_and_spoil(*words, **options):
+            history = fit(*words, **options)
+            spoil(history.history, network.trainable_variables)
+            return history
 
         def save_then_die(state, step, record):
             save_state(state, step, record)
@@ -62,6 +68,8 @@ def run(make_finetuner, make_features, tmp_path):
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ResumeState, "save", save_then_die)
+            if spoil:
+                patch.setattr(trainable, "fit", fit_and_spoil)
             try:
                 record = trainer.fit()
             except Killed:
@@ -123,7 +131,9 @@ def test_early_stopping(run):
 def test_a_model_that_is_not_finite_is_not_saved(run, tmp_path):
     """Nobody looks at its outputs where there are no dev files."""
     with pytest.raises(DivergenceError, match="weights are not finite after step 4: training has diverged"):
-        run(learning_rate=1e38, clip_norm=None)
+        run(spoil=lambda logs, weights: weights[0].assign(weights[0] * float("inf")))
+    with pytest.raises(DivergenceError, match="the loss is nan at step 4: training has diverged"):
+        run("rate", learning_rate=1e38, clip_norm=None)
 
 
 def test_max_steps_stops_but_the_schedule_spans_all(run):
@@ -186,12 +196,27 @@ def test_other_data_or_weights_are_not_resumed(run):
 
 def test_two_replicas_train_as_one_and_stay_equal(run, two_replicas):
     """Through the trainer, whose state for resuming makes the optimizer's variables."""
-    alone = run("alone", strategy=tf.distribute.OneDeviceStrategy("CPU:0"), epochs=1)
-    two = run("two", strategy=two_replicas, epochs=1)
+    alone = run("alone", strategy=tf.distribute.OneDeviceStrategy("CPU:0"), epochs=1, dropout=0.0)
+    two = run("two", strategy=two_replicas, epochs=1, dropout=0.0)
     for ours, theirs, copies in zip(alone["weights"], two["weights"], two["copies"], strict=True):
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies)
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def test_two_replicas_with_unequal_shares_go_on_with_their_own_masks(run, two_replicas):
+    """The last batch of an epoch is of 3 rows: after it one has drawn more numbers than the other."""
+    settings = {"strategy": two_replicas, "count": 21}
+    whole = run("whole", **settings)
+    run("killed", kill_after=5, **settings)
+    for ours, theirs in zip(run("killed", seed=5, **settings)["weights"], whole["weights"], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_loss_that_is_not_finite_is_told_where_the_weights_are(run):
+    """As under loss scaling, whose optimizer skips such steps; here it learns nothing."""
+    with pytest.raises(DivergenceError, match="the loss is nan at step 4: training has diverged"):
+        run(spoil=lambda logs, weights: logs["loss"].append(float("nan")))
 
 
 def test_the_record_is_json(run, tmp_path):

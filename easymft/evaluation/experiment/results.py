@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from easymft.data.bad_rows import shown
 from easymft.errors import DataError
-from easymft.files import PART, replacing
+from easymft.files import PART, replacing, short_name
 
 Setting = Literal["full", "all_then_few", "few_both", "unseen_target"]
 Group = tuple[str, str, str]  # method, setting, amount
@@ -132,7 +132,7 @@ def key_name(key: Sequence[Any]) -> str:
 
     It does not begin with a dot, as what is hidden or half-written does.
     """
-    name = ",".join(quote_plus(str(part)) for part in key)
+    name = short_name(",".join(quote_plus(str(part)) for part in key))
     return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
