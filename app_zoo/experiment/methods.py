@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from easymft.config.presets import AVERAGE_DOMAINS, PRESET_FIELDS, RECOMMENDED
+from easymft.config.presets import AVERAGE_DOMAINS, PRESET_FIELDS, RECOMMENDED, WEIGHTING
 from easymft.config.schema import ComparisonConfig, VariantConfig
 
 _APART, _AVERAGED = ({AVERAGE_DOMAINS: share} for share in (0.0, RECOMMENDED[AVERAGE_DOMAINS]))
@@ -32,7 +32,8 @@ class Method:
     finetunes: bool = True
 
 
-_ORDINARY = {"mft.weighting": "none", "mft.domain_loss_weight": 0.0}
+_SCORED, _ALIKE = ({WEIGHTING: weighting} for weighting in ("typicality", "none"))
+_ORDINARY = _ALIKE | {"mft.domain_loss_weight": 0.0}
 METHODS: dict[str, Method] = {
     "single": Method(joint=None),
     "mix": Method(_ORDINARY, finetunes=False),
@@ -40,14 +41,15 @@ METHODS: dict[str, Method] = {
     "adversarial": Method({"baseline.method": "adversarial"}, finetunes=False),
     "two_stage": Method(_ORDINARY),
     "two_stage_averaged": Method(_ORDINARY, final=_AVERAGED),
-    "mft_dc": Method({"mft.weighting": "none"}),
-    "mft_tw": Method({"mft.domain_loss_weight": 0.0}),
-    "mft_full": Method({}),
-    "recommended": Method({}, final=_AVERAGED),
-    "mft_full_centered": Method({"mft.typicality.center": True}),
-    "mft_full_whitened": Method({"mft.typicality.whiten": True}),
-    "mft_full_mean_1": Method({"mft.typicality.rescale_to_mean_1": True}),
-    "random_typicality": Method({"mft.typicality.permute": True}),
+    "mft_dc": Method(_ALIKE),
+    "mft_tw": Method(_SCORED | {"mft.domain_loss_weight": 0.0}),
+    "mft_full": Method(_SCORED),
+    "mft_full_averaged": Method(_SCORED, final=_AVERAGED),
+    "recommended": Method({WEIGHTING: RECOMMENDED[WEIGHTING]}, final=_AVERAGED),
+    "mft_full_centered": Method(_SCORED | {"mft.typicality.center": True}),
+    "mft_full_whitened": Method(_SCORED | {"mft.typicality.whiten": True}),
+    "mft_full_mean_1": Method(_SCORED | {"mft.typicality.rescale_to_mean_1": True}),
+    "random_typicality": Method(_SCORED | {"mft.typicality.permute": True}),
 }
 
 
@@ -72,5 +74,7 @@ def _final(method: Method, variant: VariantConfig) -> dict[str, Any]:
 
 
 def _changes(settings: dict[str, Any]) -> dict[str, Any]:
-    # The experiment's config has its own preset's choices, which another preset must not find there.
-    return (dict.fromkeys((*PRESET_FIELDS, "data.group_by_length")) if "mft.preset" in settings else {}) | settings
+    # The experiment's config has its own preset's choices, which another preset must not find there. What the rows are
+    # weighted by is the method's choice.
+    decided = (*(path for path in PRESET_FIELDS if path != WEIGHTING), "data.group_by_length")
+    return (dict.fromkeys(decided) if "mft.preset" in settings else {}) | settings

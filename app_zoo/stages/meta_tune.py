@@ -116,6 +116,8 @@ def _check_weights(app: Application, tokens: TokenDataset) -> None:
 
 def _typicality(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, maps: Maps) -> np.ndarray | None:
     if not _uses_typicality(app):
+        if app.config.data.columns.typicality is not None:
+            print("note: data.columns.typicality: not used, as nothing is weighted by it here", flush=True)
         return None
     if app.config.data.columns.typicality is not None:
         if app.config.mft.typicality.model_fields_set - PRESET_TYPICALITY_FIELDS:

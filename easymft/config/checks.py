@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from easymft.config.expectations import PathParts, format_path, format_value, nearest
+from easymft.config.presets import WEIGHTING, preset_value
 from easymft.config.schema import ExperimentConfig, MethodName
 from easymft.errors import ConfigError
 
@@ -83,7 +84,6 @@ def _find_experiment_problems(config: ExperimentConfig) -> Iterator[Problem]:
         "data.columns.typicality": (None, "null: each job scores the rows that it may know the labels of"),
         "data.subset.share": (None, "null: experiment.shares decides"),
         "data.subset.examples_per_class": (None, "null: experiment.examples_per_class decides"),
-        "mft.weighting": ("typicality", '"typicality": the methods decide'),
         "mft.typicality.permute": (False, "false: the methods decide"),
         "train.max_steps": (None, _NOT_AS_OFTEN),
         "train.early_stopping_patience": (None, _NOT_AS_OFTEN),
@@ -91,6 +91,8 @@ def _find_experiment_problems(config: ExperimentConfig) -> Iterator[Problem]:
     for path, (value, text) in expected.items():
         if _value(config, path) != value:
             yield _problem(config, path, f"{text}, for --mode experiment")
+    if config.mft.weighting == "none" != preset_value(config.mft.preset, WEIGHTING):
+        yield _problem(config, "mft.weighting", '"typicality": the methods decide, for --mode experiment')
     if config.mft.domain_loss_weight == 0.0:
         yield _problem(config, "mft.domain_loss_weight", "more than 0 for --mode experiment: the methods decide")
     few = config.experiment

@@ -4,6 +4,7 @@ from typing import Any
 
 from easymft.config.schema import ExperimentConfig
 
+AVERAGE_DOMAINS, WEIGHTING = "train.average_domains", "mft.weighting"
 # Path of a field -> its value under paper and under easytransfer. model.activation is absent from `paper`: there the
 # weights' own config decides.
 _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
@@ -14,6 +15,7 @@ _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "mft.typicality.embedding": ("token_mean", "pooled"),
     "mft.typicality.out_of_domain": ("mean_of_cosines", "cosine_to_mean"),
     "mft.typicality.decimals": (None, 5),
+    WEIGHTING: ("typicality", "typicality"),
     "mft.corruption": ("false_domain", "shuffle"),
     "mft.domain_weighting": ("typicality", "none"),
     "mft.layer_pooling": ("real_tokens", "all_positions"),
@@ -22,12 +24,11 @@ _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "train.schedule": ("linear", "easytransfer"),
     "train.optimizer": ("adamw", "adamw_easytransfer"),
     "train.clip_repeated_rows": ("summed", "separate"),
-    "train.average_domains": (0.0, 0.0),
+    AVERAGE_DOMAINS: (0.0, 0.0),
     "train.epoch_batches": ("per_epoch", "continuous"),
 }
-AVERAGE_DOMAINS = "train.average_domains"
 # Where `recommended` differs from `paper`.
-RECOMMENDED: dict[str, Any] = {AVERAGE_DOMAINS: 0.5}
+RECOMMENDED: dict[str, Any] = {AVERAGE_DOMAINS: 0.5, WEIGHTING: "none"}
 PRESET_FIELDS = tuple(_PRESET_VALUES)
 # Fields of mft.typicality that a preset may have set rather than the user.
 PRESET_TYPICALITY_FIELDS = {path.rsplit(".", 1)[1] for path in _PRESET_VALUES if path.startswith("mft.typicality.")}
@@ -42,6 +43,8 @@ def preset_value(preset: str, path: str) -> Any:
 def resolve_presets(config: ExperimentConfig) -> ExperimentConfig:
     """Returns a copy of `config` in which every field left to the preset holds the preset's value."""
     resolved = config.model_copy(deep=True)
+    if resolved.mft.weighting is None and (config.data.columns.typicality is not None or _asks_for_scores(config)):
+        resolved.mft.weighting = "typicality"
     for path in PRESET_FIELDS:
         section: Any = resolved
         *parents, name = path.split(".")
@@ -52,3 +55,9 @@ def resolve_presets(config: ExperimentConfig) -> ExperimentConfig:
     if resolved.data.group_by_length is None:
         resolved.data.group_by_length = resolved.data.padding == "longest"
     return resolved
+
+
+def _asks_for_scores(config: ExperimentConfig) -> bool:
+    """Whether the config says how to compute typicality, which would be in vain where nothing is weighted by it."""
+    given = config.mft.typicality.model_dump(exclude_unset=True)
+    return any(value is not None for value in given.values())

@@ -175,7 +175,9 @@ class MFTConfig(Section):
         "recommended", description="Decides every field that is null."
     )
     typicality: TypicalityConfig = TypicalityConfig()
-    weighting: Literal["typicality", "none"] = Field("typicality", description="none: t = 1 (ablation DC).")
+    weighting: Literal["typicality", "none"] | None = Field(
+        None, description="none: t = 1. Preset; recommended: none where nothing is said of typicality."
+    )
     domain_loss_weight: Annotated[float, Field(ge=0.0)] = Field(
         0.1, description="lambda; 0: no corruption (ablation TW)."
     )
@@ -298,9 +300,9 @@ class ConvertConfig(Section):
 
 BaselineName = Literal["single", "mix", "mtl", "adversarial", "two_stage", "two_stage_averaged", "random_typicality"]
 TypicalityName = Literal["mft_full_centered", "mft_full_whitened", "mft_full_mean_1"]
-MethodName = Literal[BaselineName, "mft_dc", "mft_tw", "mft_full", "recommended", TypicalityName]
+MethodName = Literal[BaselineName, "mft_dc", "mft_tw", "mft_full", "mft_full_averaged", "recommended", TypicalityName]
 _METHODS = ["single", "mix", "mtl", "adversarial", "two_stage", "two_stage_averaged"]
-_METHODS += ["mft_dc", "mft_tw", "mft_full", "recommended", "random_typicality"]
+_METHODS += ["mft_dc", "mft_tw", "mft_full", "mft_full_averaged", "recommended", "random_typicality"]
 
 
 class VariantConfig(Section):
@@ -346,9 +348,7 @@ class ComparisonConfig(Section):
     )
     joint_epochs: PositiveInt = Field(2, description="Of the stage on all domains, where a method has both stages.")
     finetune_epochs: PositiveInt = Field(3, description="Of each domain's fine-tuning, likewise.")
-    keep_models: bool = Field(
-        False, description="Keep the trained models, which take most of the space; none of them averaged."
-    )
+    keep_models: bool = Field(False, description="Keep the trained models, none averaged: most of the space.")
 
 
 class RuntimeConfig(Section):

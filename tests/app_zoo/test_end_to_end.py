@@ -186,6 +186,20 @@ def test_predictions_do_not_depend_on_how_they_are_made(trained, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lines.jsonl", "mirrored.tsv", "whole.tsv"]
 
 
+def test_recommended_weighs_all_rows_alike(project):
+    project.set("mft", {})
+    out = project.succeed("meta_tune", "train.max_steps=1", "data.test_files=[]")
+    assert "typicality" not in out and not (project.folder / "run/typicality").exists()
+    assert json.loads((project.folder / "run/config.json").read_text())["mft"]["weighting"] == "none"
+    rows = [[*row, "0.5"] for row in project.make_rows(12)]
+    project.write_rows("train.tsv", rows, header=["text", "domain", "label", "score"])
+    scored = ("data.columns.typicality=score", "train.max_steps=1", "data.test_files=[]")
+    out = project.succeed("meta_tune", *scored, f"output_folder={project.folder}/scored")
+    assert json.loads((project.folder / "scored/config.json").read_text())["mft"]["weighting"] == "typicality"
+    out = project.succeed("meta_tune", *scored, "mft.weighting=none", f"output_folder={project.folder}/alike")
+    assert "note: data.columns.typicality: not used, as nothing is weighted by it here" in out
+
+
 def test_pairs(trained_pair, tmp_path):
     assert (trained_pair.folder / "mft/typicality/prototypes.npz").exists()
     trained_pair.succeed("evaluate", f"evaluation.metrics_file={tmp_path}/metrics.json")

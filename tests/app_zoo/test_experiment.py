@@ -92,7 +92,7 @@ def test_processes_that_share_a_cache_embed_once(project, monkeypatch):
 
 def test_cells_are_what_the_modes_give(project):
     """Jobs in processes of their own, and the same stages by hand: the cells' accuracies are evaluate's."""
-    shares = {"mft_full": 0.0, "recommended": 0.5}
+    shares = {"mft_full": 0.0, "mft_full_averaged": 0.5}
     project.set_experiment(methods=list(shares), seeds=[1], learning_rates=[1e-3], keep_models=True)
     project.succeed("experiment")
     folder = project.folder

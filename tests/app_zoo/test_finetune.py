@@ -74,7 +74,7 @@ def test_domains_are_averaged(trained, tmp_path, monkeypatch):
         write_interpolated(folder, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("app_zoo.stages.finetune.write_interpolated", die)
+        patch.setattr("easymft.model_zoo.averaging.write_interpolated", die)
         assert finetune("again", 0.5) != 0
     assert not (tmp_path / "again" / domains[1] / "best").exists()
     assert finetune("again", 0.5) == 0

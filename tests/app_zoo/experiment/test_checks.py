@@ -71,6 +71,7 @@ def test_mistakes(project):
 )
 def test_settings_that_would_make_methods_other_than_their_names(project, fake, path, value, message):
     project.set_experiment(methods=["mix"])
+    project.set("mft", {"preset": "paper"})
     project.set(path, value)
     assert message in project.fail("experiment")
     assert fake.done == [] and not (project.folder / "run").exists()

@@ -21,7 +21,9 @@ def test_every_method_passes_as_often_over_its_examples(plan):
 def test_methods_share_a_joint_stage_only_where_it_is_the_same(plan):
     jobs = {job.method: job for job in plan(methods=list(METHODS))}
     names = {method: job.joint.name for method, job in jobs.items() if job.joint}
-    assert names.pop("two_stage_averaged") == names["two_stage"] and names.pop("recommended") == names["mft_full"]
+    shared = {"two_stage_averaged": "two_stage", "mft_full_averaged": "mft_full", "recommended": "mft_dc"}
+    for one, other in shared.items():
+        assert names.pop(one) == names[other]
     assert len(set(names.values())) == len(names)  # mix has more epochs than two_stage's first stage
     again = plan(methods=["two_stage"], shares=[0.1, 0.5], setting="all_then_few")
     assert again[0].joint == again[1].joint and again[0].final != again[1].final
@@ -78,14 +80,15 @@ def test_a_method_says_whether_domains_are_averaged_whatever_the_preset(plan):
         "theirs": {"method": "two_stage", "settings": {"mft.preset": "recommended"}},
         "strong": {"method": "recommended", "settings": {"mft.domain_loss_weight": 1.0}},
     }
-    apart, averaged = ["single", "two_stage", "mft_full"], ["two_stage_averaged", "recommended", "strong"]
-    jobs = plan(methods=apart + averaged[:2], variants=variants)
+    apart = ["single", "two_stage", "mft_full"]
+    averaged = ["two_stage_averaged", "mft_full_averaged", "recommended", "strong"]
+    jobs = plan(methods=apart + averaged[:3], variants=variants)
     shares = {job.method: job.average_share for job in jobs}
     assert shares == dict.fromkeys(apart, 0.0) | dict.fromkeys(averaged, 0.5) | {"quarter": 0.25, "theirs": 0.5}
     # It is measured of what all of them train, which is not averaged.
     assert {job.final.settings["train.average_domains"] for job in jobs} == {0.0}
     by_method = {job.method: job for job in jobs}
-    for one, other in (("two_stage", "two_stage_averaged"), ("mft_full", "recommended")):
+    for one, other in (("two_stage", "two_stage_averaged"), ("mft_full", "mft_full_averaged")):
         assert by_method[one].final == by_method[other].final
     assert set(get_args(MethodName)) == set(METHODS)
 
