@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from easymft.config.presets import AVERAGE_DOMAINS, PRESET_FIELDS, RECOMMENDED, WEIGHTING
+from easymft.config.presets import AVERAGE_DOMAINS, DOMAIN_LOSS_WEIGHT, PRESET_FIELDS, RECOMMENDED, WEIGHTING
 from easymft.config.schema import ComparisonConfig, VariantConfig
 
 _APART, _AVERAGED = ({AVERAGE_DOMAINS: share} for share in (0.0, RECOMMENDED[AVERAGE_DOMAINS]))
@@ -33,7 +33,7 @@ class Method:
 
 
 _SCORED, _ALIKE = ({WEIGHTING: weighting} for weighting in ("typicality", "none"))
-_ORDINARY = _ALIKE | {"mft.domain_loss_weight": 0.0}
+_ORDINARY = _ALIKE | {DOMAIN_LOSS_WEIGHT: 0.0}
 METHODS: dict[str, Method] = {
     "single": Method(joint=None),
     "mix": Method(_ORDINARY, finetunes=False),
@@ -42,10 +42,9 @@ METHODS: dict[str, Method] = {
     "two_stage": Method(_ORDINARY),
     "two_stage_averaged": Method(_ORDINARY, final=_AVERAGED),
     "mft_dc": Method(_ALIKE),
-    "mft_tw": Method(_SCORED | {"mft.domain_loss_weight": 0.0}),
+    "mft_tw": Method(_SCORED | {DOMAIN_LOSS_WEIGHT: 0.0}),
     "mft_full": Method(_SCORED),
     "mft_full_averaged": Method(_SCORED, final=_AVERAGED),
-    "recommended": Method({WEIGHTING: RECOMMENDED[WEIGHTING]}, final=_AVERAGED),
     "mft_full_centered": Method(_SCORED | {"mft.typicality.center": True}),
     "mft_full_whitened": Method(_SCORED | {"mft.typicality.whiten": True}),
     "mft_full_mean_1": Method(_SCORED | {"mft.typicality.rescale_to_mean_1": True}),
@@ -74,7 +73,7 @@ def _final(method: Method, variant: VariantConfig) -> dict[str, Any]:
 
 
 def _changes(settings: dict[str, Any]) -> dict[str, Any]:
-    # The experiment's config has its own preset's choices, which another preset must not find there. What the rows are
-    # weighted by is the method's choice.
-    decided = (*(path for path in PRESET_FIELDS if path != WEIGHTING), "data.group_by_length")
+    # The experiment's config has its own preset's choices, which another preset must not find there. What the losses
+    # are weighted by is the method's choice.
+    decided = (*(path for path in PRESET_FIELDS if path not in (WEIGHTING, DOMAIN_LOSS_WEIGHT)), "data.group_by_length")
     return (dict.fromkeys(decided) if "mft.preset" in settings else {}) | settings

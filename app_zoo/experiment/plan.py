@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock
 
 from app_zoo.experiment.methods import Method, methods_of
-from easymft.config.presets import AVERAGE_DOMAINS, preset_value
+from easymft.config.presets import AVERAGE_DOMAINS, DOMAIN_LOSS_WEIGHT, preset_value
 from easymft.config.schema import ExperimentConfig
 
 
@@ -159,8 +159,9 @@ def _plan_job(
     joint = final = None
     share = 0.0
     if method.joint is not None:
-        settings = common | method.joint | {"train.epochs": joint_epochs if method.finetunes else both}
-        settings |= method.both
+        # Where the preset does without corruption, methods that have it take the paper's.
+        settings = {DOMAIN_LOSS_WEIGHT: config.mft.domain_loss_weight or preset_value("paper", DOMAIN_LOSS_WEIGHT)}
+        settings |= common | method.joint | {"train.epochs": joint_epochs if method.finetunes else both} | method.both
         if experiment.setting == "few_both":
             settings |= amount.settings()
         if experiment.setting == "unseen_target":

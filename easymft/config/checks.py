@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from easymft.config.expectations import PathParts, format_path, format_value, nearest
-from easymft.config.presets import WEIGHTING, preset_value
+from easymft.config.presets import DOMAIN_LOSS_WEIGHT, WEIGHTING, preset_value
 from easymft.config.schema import ExperimentConfig, MethodName
 from easymft.errors import ConfigError
 
@@ -91,10 +91,9 @@ def _find_experiment_problems(config: ExperimentConfig) -> Iterator[Problem]:
     for path, (value, text) in expected.items():
         if _value(config, path) != value:
             yield _problem(config, path, f"{text}, for --mode experiment")
-    if config.mft.weighting == "none" != preset_value(config.mft.preset, WEIGHTING):
-        yield _problem(config, "mft.weighting", '"typicality": the methods decide, for --mode experiment')
-    if config.mft.domain_loss_weight == 0.0:
-        yield _problem(config, "mft.domain_loss_weight", "more than 0 for --mode experiment: the methods decide")
+    for path, without in ((WEIGHTING, "none"), (DOMAIN_LOSS_WEIGHT, 0.0)):
+        if _value(config, path) == without != preset_value(config.mft.preset, path):
+            yield _problem(config, path, "null for --mode experiment, or a value that is in use: the methods decide")
     few = config.experiment
     if few.setting in ("all_then_few", "few_both") and not few.shares and not few.examples_per_class:
         yield _problem(config, "experiment.setting", '"full", or an amount in experiment.shares or .examples_per_class')

@@ -5,6 +5,7 @@ from typing import Any
 from easymft.config.schema import ExperimentConfig
 
 AVERAGE_DOMAINS, WEIGHTING = "train.average_domains", "mft.weighting"
+DOMAIN_LOSS_WEIGHT = "mft.domain_loss_weight"
 # Path of a field -> its value under paper and under easytransfer. model.activation is absent from `paper`: there the
 # weights' own config decides.
 _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
@@ -16,6 +17,7 @@ _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "mft.typicality.out_of_domain": ("mean_of_cosines", "cosine_to_mean"),
     "mft.typicality.decimals": (None, 5),
     WEIGHTING: ("typicality", "typicality"),
+    DOMAIN_LOSS_WEIGHT: (0.1, 0.1),
     "mft.corruption": ("false_domain", "shuffle"),
     "mft.domain_weighting": ("typicality", "none"),
     "mft.layer_pooling": ("real_tokens", "all_positions"),
@@ -28,7 +30,8 @@ _PRESET_VALUES: dict[str, tuple[Any, Any]] = {
     "train.epoch_batches": ("per_epoch", "continuous"),
 }
 # Where `recommended` differs from `paper`.
-RECOMMENDED: dict[str, Any] = {AVERAGE_DOMAINS: 0.5, WEIGHTING: "none"}
+RECOMMENDED: dict[str, Any] = {AVERAGE_DOMAINS: 0.5, WEIGHTING: "none", DOMAIN_LOSS_WEIGHT: 0.0}
+_OF_CORRUPTION = ("layers", "corruption", "domain_weighting", "layer_pooling", "domain_classifier")
 PRESET_FIELDS = tuple(_PRESET_VALUES)
 # Fields of mft.typicality that a preset may have set rather than the user.
 PRESET_TYPICALITY_FIELDS = {path.rsplit(".", 1)[1] for path in _PRESET_VALUES if path.startswith("mft.typicality.")}
@@ -43,8 +46,12 @@ def preset_value(preset: str, path: str) -> Any:
 def resolve_presets(config: ExperimentConfig) -> ExperimentConfig:
     """Returns a copy of `config` in which every field left to the preset holds the preset's value."""
     resolved = config.model_copy(deep=True)
-    if resolved.mft.weighting is None and (config.data.columns.typicality is not None or _asks_for_scores(config)):
-        resolved.mft.weighting = "typicality"
+    # What the config speaks of is not in vain: `recommended` alone would do without.
+    mft = resolved.mft
+    if mft.weighting is None and (config.data.columns.typicality is not None or _asks_for_scores(config)):
+        mft.weighting = "typicality"
+    if mft.domain_loss_weight is None and any(getattr(mft, name) is not None for name in _OF_CORRUPTION):
+        mft.domain_loss_weight = preset_value("paper", DOMAIN_LOSS_WEIGHT)
     for path in PRESET_FIELDS:
         section: Any = resolved
         *parents, name = path.split(".")
@@ -58,6 +65,6 @@ def resolve_presets(config: ExperimentConfig) -> ExperimentConfig:
 
 
 def _asks_for_scores(config: ExperimentConfig) -> bool:
-    """Whether the config says how to compute typicality, which would be in vain where nothing is weighted by it."""
+    """Whether the config says how to compute typicality."""
     given = config.mft.typicality.model_dump(exclude_unset=True)
     return any(value is not None for value in given.values())

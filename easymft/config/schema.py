@@ -178,8 +178,8 @@ class MFTConfig(Section):
     weighting: Literal["typicality", "none"] | None = Field(
         None, description="none: t = 1. Preset; recommended: none where nothing is said of typicality."
     )
-    domain_loss_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.1, description="lambda; 0: no corruption (ablation TW)."
+    domain_loss_weight: Annotated[float, Field(ge=0.0)] | None = Field(
+        None, description="lambda; 0: no corruption. Preset; recommended: 0 where nothing is said of it, paper: 0.1."
     )
     layers: list[int] | None = Field(
         None,
@@ -300,9 +300,9 @@ class ConvertConfig(Section):
 
 BaselineName = Literal["single", "mix", "mtl", "adversarial", "two_stage", "two_stage_averaged", "random_typicality"]
 TypicalityName = Literal["mft_full_centered", "mft_full_whitened", "mft_full_mean_1"]
-MethodName = Literal[BaselineName, "mft_dc", "mft_tw", "mft_full", "mft_full_averaged", "recommended", TypicalityName]
+MethodName = Literal[BaselineName, "mft_dc", "mft_tw", "mft_full", "mft_full_averaged", TypicalityName]
 _METHODS = ["single", "mix", "mtl", "adversarial", "two_stage", "two_stage_averaged"]
-_METHODS += ["mft_dc", "mft_tw", "mft_full", "mft_full_averaged", "recommended", "random_typicality"]
+_METHODS += ["mft_dc", "mft_tw", "mft_full", "mft_full_averaged", "random_typicality"]
 
 
 class VariantConfig(Section):

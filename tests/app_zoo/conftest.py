@@ -70,7 +70,7 @@ class Project:
             "output_folder": str(folder / "run"),
             "data": files | {"columns": columns, "max_sequence_length": 32},
             "model": {"weights": str(weights)},
-            "mft": {"weighting": "typicality"},
+            "mft": {"weighting": "typicality", "domain_loss_weight": 0.1},
             "train": {"epochs": 1, "global_batch_size": 8, "learning_rate": 1e-3},
             "prediction": {"input_files": [str(folder / "test.tsv")]},
             "runtime": {"progress": False, "precision": "float32"},

@@ -186,11 +186,13 @@ def test_predictions_do_not_depend_on_how_they_are_made(trained, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lines.jsonl", "mirrored.tsv", "whole.tsv"]
 
 
-def test_recommended_weighs_all_rows_alike(project):
+def test_recommended_weighs_all_rows_alike_and_corrupts_no_domains(project):
     project.set("mft", {})
     out = project.succeed("meta_tune", "train.max_steps=1", "data.test_files=[]")
     assert "typicality" not in out and not (project.folder / "run/typicality").exists()
     assert json.loads((project.folder / "run/config.json").read_text())["mft"]["weighting"] == "none"
+    assert not [name for name in load_file(project.folder / "run/best/model.safetensors") if name.startswith("mft.")]
+    assert not (project.folder / "run/best/mft.safetensors").exists()
     rows = [[*row, "0.5"] for row in project.make_rows(12)]
     project.write_rows("train.tsv", rows, header=["text", "domain", "label", "score"])
     scored = ("data.columns.typicality=score", "train.max_steps=1", "data.test_files=[]")

@@ -62,9 +62,9 @@ def test_mistakes(project):
         ("data.columns.typicality", "score", "data.columns.typicality: expected null"),
         ("data.subset.share", 0.5, "data.subset.share: expected null: experiment.shares decides"),
         ("data.subset.examples_per_class", 3, "data.subset.examples_per_class: expected null"),
-        ("mft.weighting", "none", 'mft.weighting: expected "typicality": the methods decide'),
+        ("mft.weighting", "none", "mft.weighting: expected null for --mode experiment"),
         ("mft.typicality.permute", True, "mft.typicality.permute: expected false"),
-        ("mft.domain_loss_weight", 0, "mft.domain_loss_weight: expected more than 0"),
+        ("mft.domain_loss_weight", 0, "mft.domain_loss_weight: expected null for --mode experiment"),
         ("train.max_steps", 5, "train.max_steps: expected null"),
         ("train.early_stopping_patience", 2, "train.early_stopping_patience: expected null"),
     ],
@@ -93,7 +93,7 @@ def test_what_is_measured_is_read_before_anything_is_trained(project, fake):
 @pytest.mark.parametrize(
     "experiment",
     [
-        {"methods": ["recommended"]},
+        {"methods": ["mft_full_averaged"]},
         {"methods": ["two_stage_averaged"]},
         {"variants": {"x": {"method": "two_stage", "finetune_settings": {"train.average_domains": 0.5}}}},
         {"variants": {"x": {"settings": {"mft.preset": "recommended"}}}},

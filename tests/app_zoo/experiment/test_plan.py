@@ -6,7 +6,8 @@ import pytest
 
 from app_zoo.experiment.methods import METHODS
 from app_zoo.experiment.plan import plan_jobs
-from easymft.config.schema import ComparisonConfig, ExperimentConfig, MethodName
+from easymft.config.presets import resolve_presets
+from easymft.config.schema import ComparisonConfig, ExperimentConfig, MethodName, MFTConfig
 
 
 def test_every_method_passes_as_often_over_its_examples(plan):
@@ -21,7 +22,7 @@ def test_every_method_passes_as_often_over_its_examples(plan):
 def test_methods_share_a_joint_stage_only_where_it_is_the_same(plan):
     jobs = {job.method: job for job in plan(methods=list(METHODS))}
     names = {method: job.joint.name for method, job in jobs.items() if job.joint}
-    shared = {"two_stage_averaged": "two_stage", "mft_full_averaged": "mft_full", "recommended": "mft_dc"}
+    shared = {"two_stage_averaged": "two_stage", "mft_full_averaged": "mft_full"}
     for one, other in shared.items():
         assert names.pop(one) == names[other]
     assert len(set(names.values())) == len(names)  # mix has more epochs than two_stage's first stage
@@ -78,11 +79,11 @@ def test_a_method_says_whether_domains_are_averaged_whatever_the_preset(plan):
     variants = {
         "quarter": {"method": "two_stage", "settings": {"train.average_domains": 0.25}},
         "theirs": {"method": "two_stage", "settings": {"mft.preset": "recommended"}},
-        "strong": {"method": "recommended", "settings": {"mft.domain_loss_weight": 1.0}},
+        "strong": {"method": "mft_full_averaged", "settings": {"mft.domain_loss_weight": 1.0}},
     }
     apart = ["single", "two_stage", "mft_full"]
-    averaged = ["two_stage_averaged", "mft_full_averaged", "recommended", "strong"]
-    jobs = plan(methods=apart + averaged[:3], variants=variants)
+    averaged = ["two_stage_averaged", "mft_full_averaged", "strong"]
+    jobs = plan(methods=apart + averaged[:2], variants=variants)
     shares = {job.method: job.average_share for job in jobs}
     assert shares == dict.fromkeys(apart, 0.0) | dict.fromkeys(averaged, 0.5) | {"quarter": 0.25, "theirs": 0.5}
     # It is measured of what all of them train, which is not averaged.
@@ -119,3 +120,18 @@ def test_a_preset_without_an_average_fine_tunes_the_tested_domains_alone(plan):
     jobs = {job.method: job for job in plan(methods=["mft_full"], variants=variants, tested=["a"])}
     domains = {method: job.final.settings["train.domains"] for method, job in jobs.items()}
     assert domains == {"mft_full": ["a"], "paper": ["a"], "recommended": "all"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({}, 0.1), ({"preset": "paper"}, 0.1), ({"domain_loss_weight": 2.0}, 2.0)]
+)
+def test_a_method_with_corruption_has_it_whatever_the_preset(settings, expected):
+    comparison = ComparisonConfig(methods=["two_stage", "mft_dc", "mft_tw", "mft_full"])
+    mft = MFTConfig(**settings)
+    config = resolve_presets(ExperimentConfig(output_folder="x", experiment=comparison, mft=mft))
+    rates = {(method, "full", "100%"): [1e-3] for method in comparison.methods}
+    jobs = {job.method: job for job in plan_jobs(config, ["a", "b"], [1], rates)}
+    found = {method: job.joint.settings["mft.domain_loss_weight"] for method, job in jobs.items()}
+    assert found == {"two_stage": 0.0, "mft_dc": expected, "mft_tw": 0.0, "mft_full": expected}
+    weighting = {method: job.joint.settings["mft.weighting"] for method, job in jobs.items()}
+    assert weighting == {"two_stage": "none", "mft_dc": "none", "mft_tw": "typicality", "mft_full": "typicality"}
