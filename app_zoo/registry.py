@@ -33,7 +33,9 @@ MODES: dict[str, Mode] = {
         "the files are read, nothing is written",
     ),
     "typicality": Mode("score how typical each training example is for its class over the domains", "typicality"),
-    "meta_tune": Mode("train one model on all domains, with typicality and corruption (mft.preset paper) or without", "meta_tune"),
+    "meta_tune": Mode(
+        "train one model on all domains, with typicality and corruption (mft.preset paper) or without", "meta_tune"
+    ),
     "finetune": Mode("fine-tune each domain, a list of them, or all rows together", "finetune"),
     "evaluate": Mode("report accuracy, macro-F1, loss and confusion matrix by domain", "evaluate"),
     "predict": Mode("write the label and its probabilities for every row, in input order", "predict"),
