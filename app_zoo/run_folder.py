@@ -287,4 +287,5 @@ class RunFolder:
             raise ConfigError(
                 f"output_folder: expected a finished run of --mode meta_tune or finetune in {self.path}, found {found}"
             )
-        return load_config(self.path / _CONFIG)
+        # Of the experiment's section a training run needs nothing; an earlier version may have known other methods.
+        return load_config(self.path / _CONFIG, ["experiment={}"])

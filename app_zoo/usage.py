@@ -71,8 +71,8 @@ _MODE_TEXTS: dict[str, _ModeText] = {
     "meta_tune": _ModeText(
         "output_folder, data.train_files, data.columns.label and .domain, model.weights",
         "data, model, mft, baseline, train, evaluation, runtime",
-        "mft.preset, domain_loss_weight, layers; train.epochs, learning_rate, global_batch_size, monitor",
-        "output_folder: best/, last/ (Hugging Face folders), typicality/, maps.json, metrics.json, tensorboard/",
+        "mft.preset, weighting, domain_loss_weight; train.epochs, learning_rate, global_batch_size, monitor",
+        "output_folder: best/, last/ (Hugging Face folders), maps.json, metrics.json, tensorboard/; typicality/",
         "easymft --mode meta_tune --config my.json --set output_folder=runs/my_mft",
     ),
     "finetune": _ModeText(

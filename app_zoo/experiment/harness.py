@@ -97,8 +97,8 @@ class Harness:
         """Whether another process holds the stage that it has to train next, or another of `jobs` with the same."""
         stages = [stage for stage in (job.joint, job.final) if stage is not None]
         stage = next((stage for stage in stages if not RunFolder(self._folder / "runs" / stage.name).is_finished), None)
-        if stage is None:
-            return False
+        if stage is None or (stage is job.final and len(jobs) == 1):
+            return False  # with nothing else to do its process waits, and keeps what it begins with
         same = [self._lock(other) for other in jobs if other is not job and stage in (other.joint, other.final)]
         return any(is_held(lock) for lock in (stage.lock(self._folder, timeout=0.0), *same))
 

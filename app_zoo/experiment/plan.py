@@ -166,6 +166,7 @@ def _plan_job(
             settings |= amount.settings()
         if experiment.setting == "unseen_target":
             settings["data.subset.exclude_domains"] = [*config.data.subset.exclude_domains, *domains]
+        settings.pop(AVERAGE_DOMAINS, None)  # of the fine-tuning alone, whichever stage a variant says it for
         joint = Stage("meta_tune", settings)
     if method.finetunes:
         settings = common | {"train.epochs": finetune_epochs if method.joint is not None else both}

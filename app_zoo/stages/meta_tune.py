@@ -1,4 +1,4 @@
-"""--mode meta_tune: score typicality, then train on weighted examples under domain corruption."""
+"""--mode meta_tune: one model on all domains; rows weigh by typicality, domains are corrupted, or neither."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ from easymft.training.resume import remove_state
 
 
 def run(app: Application) -> None:
-    """Meta fine-tunes; leaves `best/`, `last/`, `typicality/` and TensorBoard events in the output folder."""
+    """Leaves `best/`, `last/`, TensorBoard events, and `typicality/` where it is used, in the output folder."""
     if app.folder.check(app.config, "meta_tune", app.inputs) and not app.dry_run:
         tell_finished(app)
         return

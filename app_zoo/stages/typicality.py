@@ -19,7 +19,7 @@ from easymft.data.bad_rows import SkippedRows
 from easymft.data.columns import has_header
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.token_dataset import TokenDataset
-from easymft.data.writing import TableWriter, same_form
+from easymft.data.writing import TableWriter, check_rows, same_form
 from easymft.errors import DataError
 from easymft.evaluation.tensorboard import write_projector, write_typicality_histograms, write_typicality_texts
 from easymft.evaluation.typicality_files import write_typicality_report
@@ -87,14 +87,15 @@ def settings_for_training(data: DataConfig, scored_file: Path, width: int) -> di
 
 
 def _check_no_scores(app: Application, maps: Maps) -> None:
-    """Before hours go into scores: the column's name must be free."""
+    """Before hours go into scores: the column's name must be free, and a file able to hold the others."""
     data = app.config.data
     examples = read_examples(data.train_files, data, pair=app.pair, skipped_rows=SkippedRows(None))
-    columns = next(examples).table.column_names
-    if _COLUMN in columns:
-        raise DataError(
-            f"data.train_files: the files already have a column 'typicality' ({', '.join(columns)}); rename it"
-        )
+    table = next(examples).table
+    if _COLUMN in table.column_names:
+        names = ", ".join(table.column_names)
+        raise DataError(f"data.train_files: the files already have a column 'typicality' ({names}); rename it")
+    target, _ = same_form(app.folder.path / "scored", data.train_files, data)
+    check_rows(target, table, [_COLUMN], lambda index: f"row {index + 1}")
 
 
 def tell_negative(typicality: np.ndarray) -> None:

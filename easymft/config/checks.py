@@ -64,6 +64,10 @@ def find_mode_problems(config: ExperimentConfig, mode: str) -> list[Problem]:
     if mode == "meta_tune" and isinstance(config.train.domains, list):
         why = '"all" for --mode meta_tune, where data.subset.exclude_domains leaves domains out'
         problems.append(_problem(config, "train.domains", why))
+    corrupts = mode == "meta_tune" and config.baseline.method == "none" and config.mft.domain_loss_weight
+    if corrupts and config.mft.layer_pooling == "all_positions" and config.data.padding == "longest":
+        why = '"real_tokens" where data.padding is "longest", as a mean over padding would depend on the batch'
+        problems.append(_problem(config, "mft.layer_pooling", why, "data.padding"))
     if mode == "convert" and config.model.initialization == "random":
         problems.append(_problem(config, "model.initialization", f'"weights" for --mode {mode}'))
     if mode in ("meta_tune", "finetune") and config.train.early_stopping_patience and not config.data.dev_files:
@@ -305,9 +309,6 @@ def _check_experiment(config: ExperimentConfig) -> Iterator[Problem]:
 
 def _check_mft(config: ExperimentConfig) -> Iterator[Problem]:
     layers = config.mft.layers
-    if config.mft.layer_pooling == "all_positions" and config.data.padding == "longest":
-        why = '"real_tokens" where data.padding is "longest", as a mean over padding would depend on the batch'
-        yield _problem(config, "mft.layer_pooling", why, "data.padding", "mft.preset")
     if config.mft.typicality.permute and config.mft.weighting == "none":
         yield _problem(config, "mft.typicality.permute", 'false where mft.weighting is "none"', "mft.weighting")
     if layers is None:

@@ -310,7 +310,7 @@ class VariantConfig(Section):
 
     method: MethodName = "mft_full"
     settings: dict[str, Any] = Field(
-        {}, description='As --set has them, such as {"mft.domain_loss_weight": 1.0}; "mft.preset" decides all it can.'
+        {}, description='As --set has them: {"mft.domain_loss_weight": 1.0}; "mft.preset" decides all but the weights.'
     )
     finetune_settings: dict[str, Any] = Field(
         {}, description="Of the fine-tuning alone, so that the stage before it is shared with the method."

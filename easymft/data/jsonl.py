@@ -88,8 +88,14 @@ class JsonLinesReader:
             key = next(key for key in one if key not in known)
             message = f"key {key!r} is not in the file's first row, whose keys are its columns: {', '.join(self.names)}"
             return Problem(self._path, row, key, str(one[key]), message)
-        # A lone surrogate such as "\ud800" is valid JSON, but no text.
+        # A lone surrogate such as "\ud800" is valid JSON, but no text; 1e999 is, but no finite number.
         for name, value in one.items():
+            if isinstance(value, list | dict | float):
+                try:
+                    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+                except ValueError as error:  # of which UnicodeEncodeError is one
+                    message = f"holds what no file in UTF-8 and JSON can hold ({error})"
+                    return Problem(self._path, row, name, shown(str(value)), message)
             if isinstance(value, str) and not value.isascii():
                 try:
                     value.encode()

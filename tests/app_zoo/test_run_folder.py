@@ -46,6 +46,10 @@ def test_a_run_from_its_claim_to_its_end(folder, make_config):
     assert folder.check(config, "finetune", INPUTS) is True
     assert folder.status() == {"mode": "finetune", "finished": True, "inputs": INPUTS, "models": ["a", "b"]}
     assert folder.read_config() == config
+    saved = json.loads((folder.path / "config.json").read_text())
+    saved["experiment"]["methods"] = ["of an earlier version"]
+    (folder.path / "config.json").write_text(json.dumps(saved))
+    assert folder.read_config() == config
     assert sorted(path.name for path in folder.path.iterdir()) == [".lock", "config.json", "run.json"]
 
 

@@ -66,7 +66,6 @@ def test_nothing_wrong():
             {"model": {**RANDOM, "encoder": {**SHAPE, "num_attention_heads": 3, "max_position_embeddings": 64}}},
             ["hidden_size: expected a multiple of num_attention_heads (3), got 8", "at least data.max_sequence_length"],
         ),
-        ({"mft": {"layer_pooling": "all_positions"}}, ['layer_pooling: expected "real_tokens" where data.padding is']),
         ({"mft": {"layers": []}}, ["mft.layers: expected at least one layer"]),
         ({"mft": {"layers": [2, 2]}}, ["mft.layers: expected each layer once (2 is repeated)"]),
         ({"model": RANDOM, "mft": {"layers": [6]}}, ["expected layers from -6 to 5 (6 is outside)"]),
@@ -113,6 +112,7 @@ def test_full_config_does_for_every_mode(mode):
         ("meta_tune", {"data": {}}, ["data.train_files", "data.columns.label", "data.columns.domain"]),
         ("meta_tune", {"train": {"early_stopping_patience": 1}}, ["data.dev_files"]),
         ("meta_tune", {"train": {"domains": ["books"]}}, ["train.domains"]),
+        ("meta_tune", {"mft": {"layer_pooling": "all_positions"}}, ["mft.layer_pooling"]),
         ("finetune", {"data": {}}, ["data.train_files", "data.columns.label"]),
         ("evaluate", {"data": {}}, ["data.test_files", "data.columns.label"]),
         ("predict", {"prediction": {}, "model": {}}, ["prediction.input_files"]),
@@ -130,6 +130,9 @@ def test_what_a_mode_lacks(mode, sections, paths):
 
 
 def test_modes_that_need_less():
+    pooled = {"layer_pooling": "all_positions", "domain_loss_weight": 0.0}
+    check_mode(make(mft=pooled), "meta_tune")  # no layer is pooled
+    check_mode(make(mft=pooled | {"domain_loss_weight": 1.0}), "finetune")
     check_mode(make(data=NO_DOMAIN | {"train_files": ["a"]}), "finetune")
     check_mode(make(data={}), "predict")
     check_mode(make(data={}, prediction={}), "export")

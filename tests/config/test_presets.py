@@ -32,7 +32,7 @@ def test_recommended_is_ordinary_training_with_averaged_domains():
         ({"data": {"columns": {"typicality": "t"}}}, "typicality"),
         ({"mft": {"typicality": {"alpha": 0.7}}}, "typicality"),
         ({"mft": {"typicality": {"embedding": "pooled"}}}, "typicality"),
-        ({"mft": {"typicality": {"embedding": None}}}, "none"),
+        ({"mft": {"typicality": {"embedding": None, "batch_size": 8, "center": False}}}, "none"),
         ({"mft": {"typicality": {"alpha": 0.7}, "weighting": "none"}}, "none"),
     ],
 )

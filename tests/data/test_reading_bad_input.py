@@ -287,6 +287,15 @@ def test_json_columns(tmp_path):
     assert "a.jsonl: row 1: is of JSON type string" in error_of(tmp_path, b'"text"\n', name="a.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("value", "what"), [('{"a": "\\ud800"}', "surrogates not allowed"), ("1e999", "not JSON"), ("[-1e999]", "not JSON")]
+)
+def test_json_values_that_no_file_can_hold(tmp_path, value, what):
+    content = '{"text": "a", "domain": "dvd", "label": "POS", "own": 1}\n'
+    message = error_of(tmp_path, (content + content.replace('"own": 1', f'"own": {value}')).encode(), name="a.jsonl")
+    assert "a.jsonl: row 2, column 'own': holds what no file in UTF-8 and JSON can hold" in message and what in message
+
+
 @pytest.mark.parametrize("field", ["weight", "typicality"])
 @pytest.mark.parametrize("value", ["", " ", "heavy", "NaN", "inf", "-inf", "1e39", "1_0", "0,5", "-1"])
 def test_bad_numbers(tmp_path, field, value):

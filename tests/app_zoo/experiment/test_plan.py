@@ -78,6 +78,7 @@ def test_a_variant_is_a_method_with_settings_and_epochs_of_its_own(plan):
 def test_a_method_says_whether_domains_are_averaged_whatever_the_preset(plan):
     variants = {
         "quarter": {"method": "two_stage", "settings": {"train.average_domains": 0.25}},
+        "half": {"method": "two_stage", "finetune_settings": {"train.average_domains": 0.5}},
         "theirs": {"method": "two_stage", "settings": {"mft.preset": "recommended"}},
         "strong": {"method": "mft_full_averaged", "settings": {"mft.domain_loss_weight": 1.0}},
     }
@@ -85,11 +86,13 @@ def test_a_method_says_whether_domains_are_averaged_whatever_the_preset(plan):
     averaged = ["two_stage_averaged", "mft_full_averaged", "strong"]
     jobs = plan(methods=apart + averaged[:2], variants=variants)
     shares = {job.method: job.average_share for job in jobs}
-    assert shares == dict.fromkeys(apart, 0.0) | dict.fromkeys(averaged, 0.5) | {"quarter": 0.25, "theirs": 0.5}
+    of_variants = {"quarter": 0.25, "half": 0.5, "theirs": 0.5}
+    assert shares == dict.fromkeys(apart, 0.0) | dict.fromkeys(averaged, 0.5) | of_variants
     # It is measured of what all of them train, which is not averaged.
     assert {job.final.settings["train.average_domains"] for job in jobs} == {0.0}
     by_method = {job.method: job for job in jobs}
-    for one, other in (("two_stage", "two_stage_averaged"), ("mft_full", "mft_full_averaged")):
+    shared = [("two_stage", name) for name in ("two_stage_averaged", "quarter", "half")]
+    for one, other in [*shared, ("mft_full", "mft_full_averaged")]:
         assert by_method[one].final == by_method[other].final
     assert set(get_args(MethodName)) == set(METHODS)
 
