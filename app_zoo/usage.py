@@ -94,7 +94,8 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "data (columns and format), prediction, runtime",
         "prediction.output_file (.tsv or .jsonl), batch_size, chunk_size",
         "prediction.output_file: your own columns, the label, its probabilities; in input order",
-        f"easymft --mode predict --config my.json --set {_TRAINED} --set 'prediction.input_files=[\"new.tsv\"]'",
+        f"easymft --mode predict --config my.json --set {_TRAINED} \\\n"
+        "          --set 'prediction.input_files=[\"new.tsv\"]'",
     ),
     "export": _ModeText(
         "output_folder (that of a finished run)",

@@ -27,9 +27,9 @@ def test_importing_does_not_import_tensorflow():
 
 
 def test_training_does_not_wait_for_what_its_evaluation_needs():
-    """Nor for Keras 3, which TensorFlow loads unless easymft comes first."""
+    """Nor for Keras 3, which TensorFlow loads unless easymft comes first, as in the command."""
     code = """
-import sys, app_zoo.stages.meta_tune
+import sys, app_zoo.main, app_zoo.stages.meta_tune
 print([name for name in ("keras.src", "sklearn", "scipy.stats", "matplotlib") if name in sys.modules])
 """
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
