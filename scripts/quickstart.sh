@@ -84,5 +84,5 @@ Next, in $root after: source $environment/bin/activate
   easymft --mode predict --config $sample/predict.json         labels and probabilities for a file
   easymft --mode typicality --config $sample/typicality.json   the most and the least typical texts
   easymft --help                                                    all modes; for your own data copy $sample/*.json
-                                                                    and change data, model and output_folder
+                                                                    change data, model and output_folder, drop mft
 END
