@@ -131,10 +131,12 @@ def test_a_claimed_job_is_left_to_its_owner(tmp_path, monkeypatch, plan):
 
 
 @pytest.mark.parametrize("stage", ["joint", "final"])
-def test_a_job_whose_next_stage_another_process_trains_comes_later(tmp_path, monkeypatch, plan, stage):
-    """Else this process would wait for it with nothing to do."""
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_job_whose_next_stage_another_process_trains_comes_later(tmp_path, monkeypatch, plan, stage, begun):
+    """Or will, as it has claimed a job with it. Else this process would wait for it with nothing to do."""
     jobs = plan(methods=["two_stage", "two_stage_averaged", "single"])
-    lock, done = getattr(jobs[0], stage).lock(tmp_path), []
+    claimed = harness.Harness(tmp_path, keep_models=False)._lock(jobs[0])
+    lock, done = getattr(jobs[0], stage).lock(tmp_path) if begun else claimed, []
     assert getattr(jobs[0], stage) == getattr(jobs[1], stage)
     if stage == "final":
         joint = RunFolder(tmp_path / "runs" / jobs[0].joint.name)
