@@ -50,7 +50,7 @@ def run(app: Application) -> None:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, app.config.mft.typicality.batch_size)))
         score(app, pretrained, tokens, maps)
         return
-    _check_no_scores(app, maps)
+    _check_columns(app)
     app.folder.claim(app.config, "typicality", app.inputs)
     scores = score(app, pretrained, tokens, maps)
     tell_negative(scores.typicality)
@@ -86,16 +86,16 @@ def settings_for_training(data: DataConfig, scored_file: Path, width: int) -> di
     return changes
 
 
-def _check_no_scores(app: Application, maps: Maps) -> None:
+def _check_columns(app: Application) -> None:
     """Before hours go into scores: the column's name must be free, and a file able to hold the others."""
     data = app.config.data
     examples = read_examples(data.train_files, data, pair=app.pair, skipped_rows=SkippedRows(None))
-    table = next(examples).table
-    if _COLUMN in table.column_names:
-        names = ", ".join(table.column_names)
+    first = next(examples)
+    if _COLUMN in first.table.column_names:
+        names = ", ".join(first.table.column_names)
         raise DataError(f"data.train_files: the files already have a column 'typicality' ({names}); rename it")
     target, _ = same_form(app.folder.path / "scored", data.train_files, data)
-    check_rows(target, table, [_COLUMN], lambda index: f"row {index + 1}")
+    check_rows(target, first.table, [], lambda index: f"{first.file} row {first.rows[index]}")
 
 
 def tell_negative(typicality: np.ndarray) -> None:
