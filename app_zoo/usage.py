@@ -72,7 +72,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "output_folder, data.train_files, data.columns.label and .domain, model.weights",
         "data, model, mft, baseline, train, evaluation, runtime",
         "mft.preset, weighting, domain_loss_weight; train.epochs, learning_rate, global_batch_size, monitor",
-        "output_folder: best/, last/ (Hugging Face folders), maps.json, metrics.json, tensorboard/; typicality/",
+        "output_folder: best/, last/ (Hugging Face folders), metrics.json, tensorboard/; typicality/ where it weighs",
         "easymft --mode meta_tune --config my.json --set output_folder=runs/my_mft",
     ),
     "finetune": _ModeText(

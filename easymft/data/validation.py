@@ -208,7 +208,7 @@ def _warnings(report: ValidationReport, new_domains: list[str], *, has_domains: 
             "each domain refuses them."
         )
     if has_domains and len(report.domains) - len(new_domains) == 1:
-        yield f"all rows are of the one domain {report.domains[0]!r}; meta_tune needs at least two."
+        yield f"all rows are of the one domain {report.domains[0]!r}; to corrupt domains (mft.preset paper) takes two."
     for split in report.splits:
         for domain, cells in split.counts.items():
             if domain in new_domains and split.name != "test":

@@ -101,7 +101,7 @@ def test_warnings_of_cells_domains_and_cuts(tmp_path):
     ]
     one = validate(tmp_path, train[:2], options={"count_tokens": lambda texts, _: np.full(len(texts), 999)})
     assert one.warnings == [
-        "all rows are of the one domain 'books'; meta_tune needs at least two.",
+        "all rows are of the one domain 'books'; to corrupt domains (mft.preset paper) takes two.",
         "train: 100% of the rows have more than 128 tokens (data.max_sequence_length) and are cut.",
     ]
     assert validate(tmp_path, train[:2], columns={"text": 0, "label": 2}).warnings == []

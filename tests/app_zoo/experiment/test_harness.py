@@ -149,6 +149,18 @@ def test_a_job_whose_next_stage_another_process_trains_comes_later(tmp_path, mon
     assert done == ["single", "two_stage", "two_stage_averaged"]
 
 
+def test_with_nothing_else_to_do_a_job_waits_in_its_own_process(tmp_path, monkeypatch, plan):
+    """Which holds the stage before, so that nobody removes it meanwhile."""
+    (job,) = plan(methods=["two_stage"])
+    joint, done = tmp_path / "runs" / job.joint.name, []
+    monkeypatch.setattr(RunFolder, "is_finished", property(lambda run: run.path == joint))
+    monkeypatch.setattr(harness, "run_process", lambda folder, job: done.append(job.method))
+    monkeypatch.setattr(harness.time, "sleep", lambda seconds: pytest.fail("it only looked on"))
+    with job.final.lock(tmp_path):
+        harness.Harness(tmp_path, keep_models=True).run([job])
+    assert done == ["two_stage"]
+
+
 def test_a_process_that_dies_leaves_its_last_words(tmp_path, monkeypatch, plan):
     job = plan(methods=["single"])[0]
 
