@@ -80,7 +80,8 @@ def linear(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, dtype: tf.DTyp
 def _sum_of_rows(inputs: tf.Tensor) -> tf.Tensor:
     """[T, d] -> [d] float32."""
     if inputs.dtype == tf.bfloat16:  # as a product it is summed in float32 without a copy in float32
-        return tf.cast(tf.matmul(tf.ones([1, tf.shape(inputs)[0]], tf.bfloat16), inputs)[0], tf.float32)
+        ones = tf.reshape(tf.ones_like(inputs[:, 0]), [1, -1])
+        return tf.cast(tf.reshape(tf.matmul(ones, inputs), [-1]), tf.float32)
     return tf.reduce_sum(tf.cast(inputs, tf.float32), 0)
 
 

@@ -1,5 +1,8 @@
 """AdamW and learning-rate schedules, in tf_keras' and in the published code's arithmetic."""
 
+import math
+from collections.abc import Iterable
+
 import tensorflow as tf
 import tf_keras
 
@@ -53,52 +56,61 @@ class EasyTransferSchedule(LinearWarmupLinearDecay):
 
 
 class AdamW(tf_keras.optimizers.AdamW):
-    """tf_keras' AdamW, its arithmetic and its variables, with one operation for each variable in place of a dozen."""
+    """tf_keras' AdamW, its arithmetic and its variables, with one operation that moves each variable.
 
-    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
-        """Moves the variable; embeddings in all rows."""
-        _apply_adam(self, gradient, variable)
+    tf_keras has two dozen for each of BERT's hundred variables, the same powers and constants every time: a third of a
+    train step's graph, which every process has to trace and optimise.
+    """
+
+    def _apply_weight_decay(self, variables: Iterable[tf.Variable]) -> None:
+        """Nothing yet: each variable decays just before it is moved."""
+
+    def _distributed_apply_gradients_fn(
+        self,
+        distribution: tf.distribute.Strategy,
+        grads_and_vars: Iterable[tuple[tf.Tensor | tf.IndexedSlices, tf.Variable]],
+        **kwargs,
+    ) -> tf.Operation:
+        """Moves the variables; tf_keras calls it once for all replicas, with the sum of their gradients."""
+        step = tf.cast(self.iterations + 1, tf.float32)
+        terms = {
+            "lr": tf.convert_to_tensor(self.learning_rate),
+            "beta1_power": tf.pow(tf.constant(self.beta_1), step),
+            "beta2_power": tf.pow(tf.constant(self.beta_2), step),
+            "beta1": tf.constant(self.beta_1),
+            "beta2": tf.constant(self.beta_2),
+            "epsilon": tf.constant(self.epsilon),
+        }
+        decay = self._decay_factors(terms)
+
+        def move(variable: tf.Variable, gradient: tf.Tensor | tf.IndexedSlices) -> None:
+            if self._use_weight_decay(variable):
+                variable.assign_sub(math.prod(decay, start=variable))
+            if isinstance(gradient, tf.IndexedSlices):  # embeddings are moved in all rows
+                gradient = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
+            index = self._index_dict[self._var_key(variable)]
+            m, v = self._momentums[index].handle, self._velocities[index].handle
+            tf.raw_ops.ResourceApplyAdam(var=variable.handle, m=m, v=v, grad=gradient, **terms)
+
+        for gradient, variable in grads_and_vars:
+            distribution.extended.update(variable, move, args=(gradient,), group=False)
+        return self.iterations.assign_add(1)
+
+    def _decay_factors(self, terms: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        """What a variable is multiplied by, one after the other, to be subtracted from itself."""
+        return tf.constant(self.weight_decay), terms["lr"]
 
 
-def _apply_adam(
-    optimizer: tf_keras.optimizers.Adam, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable
-) -> None:
-    index = optimizer._index_dict[optimizer._var_key(variable)]
-    step = tf.cast(optimizer.iterations + 1, variable.dtype)
-    if isinstance(gradient, tf.IndexedSlices):
-        gradient = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
-    tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle,
-        m=optimizer._momentums[index].handle,
-        v=optimizer._velocities[index].handle,
-        beta1_power=tf.pow(tf.cast(optimizer.beta_1, variable.dtype), step),
-        beta2_power=tf.pow(tf.cast(optimizer.beta_2, variable.dtype), step),
-        lr=tf.cast(optimizer.learning_rate, variable.dtype),
-        beta1=optimizer.beta_1,
-        beta2=optimizer.beta_2,
-        epsilon=optimizer.epsilon,
-        grad=gradient,
-    )
-
-
-class AdamWEasyTransfer(tf_keras.optimizers.Adam):
+class AdamWEasyTransfer(AdamW):
     """AdamW as in the published code: the bias correction scales the decay as well.
 
     rate_t = rate * sqrt(1 - b2^t) / (1 - b1^t); p -= rate_t * (m / (sqrt(v) + eps) + wd * p). The library's Adam adds
-    epsilon before the bias correction already, so only the decay is added here.
+    epsilon before the bias correction already, so only the decay differs here.
     """
 
-    def __init__(self, weight_decay: float, **kwargs):
-        super().__init__(**kwargs)
-        self.decay = weight_decay
-
-    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
-        """Decays the variable, then moves it; embeddings too are decayed and moved in all rows."""
-        if self._use_weight_decay(variable):
-            step = tf.cast(self.iterations + 1, variable.dtype)
-            correction = tf.sqrt(1.0 - tf.pow(self.beta_2, step)) / (1.0 - tf.pow(self.beta_1, step))
-            variable.assign_sub(tf.cast(self.learning_rate, variable.dtype) * correction * self.decay * variable)
-        _apply_adam(self, gradient, variable)
+    def _decay_factors(self, terms: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        correction = tf.sqrt(1.0 - terms["beta2_power"]) / (1.0 - terms["beta1_power"])
+        return (terms["lr"] * correction * self.weight_decay,)
 
 
 def _step_counts(train: TrainConfig, total_steps: int) -> tuple[int, int]:
