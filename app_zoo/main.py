@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,6 +19,11 @@ from easymft.errors import ConfigError, EasyMFTError
 # pydantic and the applications (TensorFlow) are imported inside the functions that need them, so that --help is quick.
 
 _FLAGS = ("mode", "config", "set", "dry_run", "dump_config", "help")
+_OUT_OF_MEMORY = re.compile(r"OOM when allocating (.*?)(?: by allocator.*)?$", re.MULTILINE)
+_LESS_MEMORY = (
+    "less is needed with train.accumulation_steps, train.gradient_checkpointing, a smaller batch_size "
+    "(of mft.typicality, evaluation or prediction) or a shorter data.max_sequence_length"
+)
 _BFLOAT16_VARIABLE = "TF_SET_ONEDNN_FPMATH_MODE"
 
 
@@ -58,9 +64,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = "; make room and run the same command again" if full else ""
         print(f"easymft: error: {place}: {error.strerror}{what}", file=sys.stderr)
         return 2
+    except Exception as error:
+        needed = _memory_needed(error)
+        if needed is None:
+            raise
+        print(f"easymft: error: out of memory: {needed}; {_LESS_MEMORY}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("easymft: interrupted; the same command goes on (training: from the last saved state)", file=sys.stderr)
         return 130
+
+
+def _memory_needed(error: Exception) -> str | None:
+    """What could not be allocated, in numpy's or TensorFlow's words; None for any other error."""
+    if isinstance(error, MemoryError):
+        return str(error) or "Python's memory is used up"
+    # By its name, as naming the class would import TensorFlow.
+    if type(error).__name__ != "ResourceExhaustedError" or (found := _OUT_OF_MEMORY.search(str(error))) is None:
+        return None
+    return found[1]
 
 
 def _parse(words: list[str]) -> _Arguments:

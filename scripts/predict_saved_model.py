@@ -27,7 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = {"text": tf.constant([options.text])}
     if options.text_pair is not None:
         texts["text_pair"] = tf.constant([options.text_pair])
-    outputs = model.signatures["serving_default"](**texts)
+    signature = model.signatures["serving_default"]
+    expected = set(signature.structured_input_signature[1])
+    if set(texts) != expected:
+        wanted = "a text and its text_pair" if "text_pair" in expected else "one text"
+        print(f"error: {options.folder}: got {' and '.join(texts)}, the model reads {wanted}", file=sys.stderr)
+        return 2
+    outputs = signature(**texts)
     shares = zip(labels, outputs["probabilities"][0].numpy(), strict=True)
     probabilities = ", ".join(f"{label} {share:.3f}" for label, share in shares)
     print(f'"{options.text}"\n  -> {outputs["label"][0].numpy().decode()} ({probabilities})')

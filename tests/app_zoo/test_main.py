@@ -135,6 +135,28 @@ def test_errors_of_the_run(config_file, runs, capsys):
         command.main(words)
 
 
+def test_out_of_memory(config_file, runs, capsys):
+    class ResourceExhaustedError(Exception):  # TensorFlow's, by its name
+        pass
+
+    words = ["--mode", "meta_tune", "--config", config_file]
+    place = "/job:localhost/replica:0/task:0/device:GPU:0"
+    runs.error = ResourceExhaustedError(
+        "Graph execution error:\n\nDetected at zeros\n\nOOM when allocating tensor with shape[32,512] and type float "
+        f"on {place} by allocator GPU_0_bfc\n\t [[{{{{node zeros}}}}]]\nHint: a list of tensors"
+    )
+    assert command.main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    what = f"out of memory: tensor with shape[32,512] and type float on {place}"
+    assert line.startswith(f"easymft: error: {what}; less is needed with train.")
+    runs.error = MemoryError("Unable to allocate 7 GiB")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err.startswith("easymft: error: out of memory: Unable to allocate 7 GiB; less is")
+    runs.error = ResourceExhaustedError("too many open files")
+    with pytest.raises(ResourceExhaustedError):
+        command.main(words)
+
+
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["--mode", "export", "--help"]])
 def test_help(words, capsys):
     assert command.main(words) == 0
