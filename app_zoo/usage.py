@@ -21,7 +21,7 @@ options:
 
 examples:
   easymft --mode validate  --config my.json
-  easymft --mode meta_tune --config my.json --set train.epochs=3 --set 'mft.layers=[2, 5]'
+  easymft --mode meta_tune --config my.json --set train.epochs=3 --set train.learning_rate=5e-5
   easymft --mode predict   --config my.json --set 'prediction.input_files=["new.tsv"]'
 
 Exit code: 0 done, 2 a mistake in the config, the data or the command (one line each on stderr),
@@ -72,7 +72,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "output_folder, data.train_files, data.columns.label and .domain, model.weights",
         "data, model, mft, baseline, train, evaluation, runtime",
         "mft.preset, weighting, domain_loss_weight; train.epochs, learning_rate, global_batch_size, monitor",
-        "output_folder: best/, last/ (Hugging Face folders), metrics.json, tensorboard/; typicality/ where it weighs",
+        "output_folder: best/, last/ (Hugging Face folders), metrics.json, tensorboard/; typicality/ where computed",
         "easymft --mode meta_tune --config my.json --set output_folder=runs/my_mft",
     ),
     "finetune": _ModeText(

@@ -83,6 +83,6 @@ To look inside: losses, domain loss by layer, typicality, a projector of prototy
 Next, in $root after: source $environment/bin/activate
   easymft --mode predict --config $sample/predict.json         labels and probabilities for a file
   easymft --mode typicality --config $sample/typicality.json   the most and the least typical texts
-  easymft --help                                                    all modes; for your own data copy $sample/*.json
-                                                                    change data, model and output_folder, drop mft
+  easymft --help                                                    all modes; for your own data see README.md,
+                                                                    "Ten minutes with your own data"
 END

@@ -55,7 +55,7 @@ class DataConfig(Section):
 
     train_files: FileList = Field([], description="Files or globs to train on, or to score in --mode typicality.")
     dev_files: FileList = Field([], description="Files or globs that choose the best checkpoint.")
-    test_files: FileList = Field([], description="Files or globs that --mode evaluate reports on.")
+    test_files: FileList = Field([], description="Files or globs to measure on, after training and later.")
     format: Literal["auto", "tsv", "csv", "jsonl", "parquet"] = Field(
         "auto", description="auto: by the file's ending (.tsv .csv .jsonl .parquet, also with .gz)."
     )
@@ -140,8 +140,8 @@ class ModelConfig(Section):
     head_dropout: Fraction = Field(0.1, description="On what the classifier head reads.")
     head: Literal["auto", "fresh", "transfer"] = Field(
         "auto",
-        description="A new classifier head, or the weights' own. auto: their own if it is of the same classes, else a "
-        "new one.",
+        description="A new classifier head, or the weights' own. auto: their own if it has the same classes and "
+        "pooling, else a new one.",
     )
 
 
@@ -253,7 +253,7 @@ class TrainConfig(Section):
     average_domains: Fraction | None = Field(
         None,
         description="finetune of several domains: how far each domain's best weights are moved in the end towards the "
-        "mean of all domains' best weights. 0: not; 1: one model for all. Preset; paper: 0, recommended: 0.5.",
+        "mean of all that the run tunes. 0: not; 1: one model for all. Preset; paper: 0, recommended: 0.5.",
     )
     early_stopping_patience: PositiveInt | None = Field(None, description="Epochs without a better dev metric.")
     checkpoint_every_steps: PositiveInt = Field(200, description="How often the state for resuming is written.")
@@ -337,7 +337,7 @@ class ComparisonConfig(Section):
         description="Where few labels are: nowhere (full), in fine-tuning alone (all_then_few), in both stages "
         "(few_both), or in a domain that the joint stage does not see (unseen_target).",
     )
-    shares: list[Annotated[float, Field(gt=0.0, le=1.0)]] = Field([], description="Amounts: shares of a domain's rows.")
+    shares: list[Annotated[float, Field(gt=0.0, le=1.0)]] = Field([], description="Amounts: shares of rows by class.")
     examples_per_class: list[PositiveInt] = Field([], description="Amounts: rows of each domain and class.")
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)] = [42, 43, 44, 45, 46]
     learning_rates: Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)] = Field(
