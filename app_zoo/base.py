@@ -15,8 +15,9 @@ from easymft.config.schema import ExperimentConfig, ModelConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import LabelMap, infer_maps
 from easymft.data.sources import digest_files, expand_files
-from easymft.errors import ConfigError
+from easymft.errors import CheckpointError, ConfigError
 from easymft.model_zoo.locate import is_on_disk, locate_weights
+from easymft.model_zoo.registry import SHORT_NAMES
 from easymft.modeling.encoder_config import EncoderConfig
 
 if TYPE_CHECKING:
@@ -115,20 +116,26 @@ class Application:
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """Digests of what a training or scoring run is made from: train and dev files, weights and vocabulary on disk.
+        """Digests of what a training or scoring run is made from: train and dev files, weights and vocabulary.
+
+        Of weights of the Hugging Face hub it is the revision, which the hub may change under the same name.
 
         Raises:
-            CheckpointError: `model.weights` is not there.
+            CheckpointError: `model.weights` is not there, or is a run that is not finished.
             DataError: A data file is not there.
         """
         data, model = self.config.data, self.config.model
         given = {"data.train_files": data.train_files, "data.dev_files": data.dev_files}
         files = {setting: expand_files(patterns) for setting, patterns in given.items() if patterns}
+        hub = {}
         if model.weights is not None and is_on_disk(model.weights, model.weights_format):
+            _check_finished(Path(model.weights))
             files["model.weights"] = [str(f) for f in locate_weights(model.weights, model.weights_format).files]
+        elif model.weights is not None and model.weights not in SHORT_NAMES:  # those are checked by their digest
+            hub["model.weights"] = f"revision {locate_weights(model.weights, model.weights_format).folder.name}"
         if model.vocabulary_file is not None:
             files["model.vocabulary_file"] = [model.vocabulary_file]
-        return {setting: digest_files(paths) for setting, paths in files.items()}
+        return {setting: digest_files(paths) for setting, paths in files.items()} | hub
 
     def check_length(self, encoder: EncoderConfig, source: str) -> None:
         """Checks that an encoder has a position for each token of the config's sequences.
@@ -163,3 +170,13 @@ class Application:
                     f"data.subset.exclude_domains: unknown domain {name!r}, expected some of {', '.join(domains)}"
                 )
         return Maps(labels, LabelMap(tuple(name for name in domains if name not in excluded)))
+
+
+def _check_finished(weights: Path) -> None:
+    """Refuses a run, or a domain's part of one, that is still being trained or was interrupted."""
+    unfinished = [run for run in (RunFolder(weights), RunFolder(weights.parent)) if run.is_unfinished]
+    if unfinished and (weights / "best").is_dir():
+        raise CheckpointError(
+            f"model.weights: the run in {unfinished[0].path} is not finished; let it end, or name {weights / 'best'} "
+            "to take the best weights so far"
+        )

@@ -20,6 +20,7 @@ from easymft.errors import ConfigError, EasyMFTError
 
 _FLAGS = ("mode", "config", "set", "dry_run", "dump_config", "help")
 _OUT_OF_MEMORY = re.compile(r"OOM when allocating (.*?)(?: by allocator.*)?$", re.MULTILINE)
+_FULL, _MAKE_ROOM = os.strerror(errno.ENOSPC), "; make room and run the same command again"
 _LESS_MEMORY = (
     "less is needed with train.accumulation_steps, train.gradient_checkpointing, a smaller batch_size "
     "(of mft.typicality, evaluation or prediction) or a shorter data.max_sequence_length"
@@ -56,33 +57,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as in `easymft --help | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails when it flushes at exit
         return 2
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if not full and error.filename is None:
-            raise
-        place = error.filename or "the output folder"
-        what = "; make room and run the same command again" if full else ""
-        print(f"easymft: error: {place}: {error.strerror}{what}", file=sys.stderr)
-        return 2
     except Exception as error:
-        needed = _memory_needed(error)
-        if needed is None:
+        line = _tell_lack(error)
+        if line is None:
             raise
-        print(f"easymft: error: out of memory: {needed}; {_LESS_MEMORY}", file=sys.stderr)
+        print(f"easymft: error: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("easymft: interrupted; the same command goes on (training: from the last saved state)", file=sys.stderr)
         return 130
 
 
-def _memory_needed(error: Exception) -> str | None:
-    """What could not be allocated, in numpy's or TensorFlow's words; None for any other error."""
+def _tell_lack(error: Exception) -> str | None:
+    """What to tell of an error of the machine: a file, the disk or the memory; None for any other error."""
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not full and error.filename is None:
+            return None
+        return f"{error.filename or 'the output folder'}: {error.strerror}{_MAKE_ROOM if full else ''}"
     if isinstance(error, MemoryError):
-        return str(error) or "Python's memory is used up"
-    # By its name, as naming the class would import TensorFlow.
-    if type(error).__name__ != "ResourceExhaustedError" or (found := _OUT_OF_MEMORY.search(str(error))) is None:
+        return f"out of memory: {error or 'no more for Python'}; {_LESS_MEMORY}"
+    # By their names, as naming the classes would import TensorFlow and safetensors.
+    if type(error).__name__ not in ("ResourceExhaustedError", "SafetensorError"):
         return None
-    return found[1]
+    if _FULL in str(error):
+        return f"the output folder: {_FULL}{_MAKE_ROOM}"
+    found = _OUT_OF_MEMORY.search(str(error))
+    return found and f"out of memory: {found[1]}; {_LESS_MEMORY}"
 
 
 def _parse(words: list[str]) -> _Arguments:

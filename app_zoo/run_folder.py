@@ -266,6 +266,11 @@ class RunFolder:
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether a run stands here that goes on somewhere, or was interrupted."""
+        return self.status() is not None and not self.is_finished
+
+    @property
     def is_finished(self) -> bool:
         """Whether the run came to its end."""
         status = self.status()

@@ -89,7 +89,7 @@ def evaluate_splits(
     overall = results[last]["overall"]["confusion_matrix"]
     figure = draw_confusion_matrix(overall, run.maps.labels.names, title=f"{last} files")
     save_figure(figure, target.with_name(f"{target.stem}_confusion_matrix.png"))
-    Console().print(f"metrics: {target}", soft_wrap=True)
+    print(f"metrics: {target}", flush=True)
 
 
 def _evaluate(app: Application, run: TrainedRun, split: str, inference: PartInference) -> dict:

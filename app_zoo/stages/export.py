@@ -14,8 +14,8 @@ from easymft.files import replacing
 
 def run(app: Application) -> None:
     """Exports the run in the output folder and says how to serve it and ask it."""
-    trained = open_run(app)
     _use_serving_runtime(app)
+    trained = open_run(app)
     settings = app.config.export
     folder = Path(settings.folder or app.folder.path / "saved_model")
     written_to = app.work_folder / "saved_model" if app.dry_run else folder

@@ -61,7 +61,7 @@ def run(app: Application) -> None:
 def _run_of_the_weights(app: Application) -> RunFolder | None:
     if app.config.model.weights is None:
         return None
-    folder = Path(app.config.model.weights).expanduser()
+    folder = Path(app.config.model.weights)
     runs = (RunFolder(place) for place in ((folder.parent, folder) if folder.name == "best" else (folder,)))
     return next((run for run in runs if run.is_finished), None)
 

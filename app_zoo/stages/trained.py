@@ -71,6 +71,7 @@ def open_run(app: Application) -> TrainedRun:
             raise ConfigError(f"data.{name}: the run in {app.folder.path} has {theirs!r}, received {ours!r}")
         setattr(config.data, name, theirs)
     config.model = saved.model
+    app.strategy  # noqa: B018  What comes next starts TensorFlow, which then splits no CPU any more.
     return TrainedRun(app.folder.path, config, maps, app.folder.status()["models"])
 
 

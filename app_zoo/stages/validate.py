@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from dataclasses import asdict
 
 import numpy as np
-from rich.console import Console
 
 from app_zoo.base import Application
 from app_zoo.run_folder import check_writable
@@ -30,7 +29,7 @@ def run(app: Application) -> None:
     if not app.dry_run:
         with replacing(target) as part:
             part.write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        Console().print(f"report: {target}", soft_wrap=True)
+        print(f"report: {target}", flush=True)
 
 
 def _token_counter(app: Application) -> TokenCounter | None:

@@ -13,7 +13,7 @@ Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 FileList = list[str]
-Target = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]  # a file or folder that is written
+Target = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]  # a file or folder
 
 
 class Section(BaseModel):
@@ -111,7 +111,7 @@ class EncoderShape(Section):
 class ModelConfig(Section):
     """Where the encoder comes from, and the classifier on top of it."""
 
-    weights: str | None = Field(
+    weights: Annotated[str, AfterValidator(os.path.expanduser)] | None = Field(
         None,
         description="A short name (all-minilm-l6-v2), a Hugging Face folder or name, a TF1 or TF2 BERT checkpoint, "
         "or the output folder of an EasyMFT run.",
@@ -121,7 +121,7 @@ class ModelConfig(Section):
         "weights", description="random: an untrained encoder. Never chosen by itself."
     )
     encoder: EncoderShape | None = Field(None, description="For initialization: random without a weights folder.")
-    vocabulary_file: str | None = Field(None, description="A WordPiece vocab.txt. null: the one beside the weights.")
+    vocabulary_file: Target | None = Field(None, description="A WordPiece vocab.txt. null: the one beside the weights.")
     lower_case: bool | None = Field(None, description="null: as the weights' tokenizer says.")
     activation: Literal["gelu", "gelu_approximate"] | None = Field(
         None, description="null: the preset's (easytransfer: gelu_approximate), else as the weights' config says."

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _INK, _GRID = "#333333", "#DDDDDD"
 _MOST_CELLS_WITH_NUMBERS = 20
+_LONGEST_SIDE = 16.0  # inches; a picture of hundreds of classes would take gigabytes otherwise
+_SMALLEST_FONT = 4.0
+_MOST_PANELS = 40
+_MOST_IN_LEGEND = 24
 
 
 def save_figure(figure: Figure, file: str | Path) -> None:
@@ -42,14 +46,16 @@ def draw_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[s
 
     counts = np.asarray(confusion, np.int64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = max(3.6, 1.2 + 0.75 * len(labels))
+    side = min(max(3.6, 1.2 + 0.75 * len(labels)), _LONGEST_SIDE)
+    font = min(10.0, 60.0 * (side - 1.2) / len(labels))
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     names = [_plain(name) for name in labels]
     slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if max(map(len, labels)) > 8 else {}
-    axes.set_xticks(range(len(labels)), names, **slanted)
-    axes.set_yticks(range(len(labels)), names)
+    if font >= _SMALLEST_FONT:
+        axes.set_xticks(range(len(labels)), names, fontsize=font, **slanted)
+        axes.set_yticks(range(len(labels)), names, fontsize=font)
     axes.set(xlabel="predicted", ylabel="true", title=_plain(title))
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -74,9 +80,14 @@ def draw_typicality(
         edges: The bins' edges, [bins + 1].
         means: Domain -> its mean typicality, marked by a dashed line; None for a domain without examples.
         labels: The M classes.
+
+    Of many domains the largest are drawn, in their order.
     """
     from matplotlib.figure import Figure
 
+    total = len(histograms)
+    largest = sorted(histograms, key=lambda domain: -int(histograms[domain].sum()))[:_MOST_PANELS]
+    histograms = {domain: counts for domain, counts in histograms.items() if domain in largest}
     columns = 1 if len(histograms) == 1 else 2
     rows = -(-len(histograms) // columns)
     figure = Figure(figsize=(4.8 * columns, 0.7 + 2.4 * rows), layout="constrained")
@@ -92,14 +103,12 @@ def draw_typicality(
         axes.tick_params(labelbottom=True)
     for axes in panels[::columns]:
         axes.set_ylabel("examples")
+    if len(histograms) < total:
+        figure.supxlabel(f"the {len(histograms)} largest of {total} domains", fontsize=10, color=_INK)
     handles, _ = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        [*map(_plain, labels), "mean"],
-        loc="outside upper center",
-        ncols=min(len(labels) + 1, 6),
-        frameon=False,
-    )
+    if len(labels) <= _MOST_IN_LEGEND:
+        names = [*map(_plain, labels), "mean"]
+        figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 6), frameon=False)
     return figure
 
 

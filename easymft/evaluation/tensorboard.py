@@ -31,7 +31,7 @@ def write_typicality_histograms(
         for index, name in enumerate(domains):
             scores = typicality[np.asarray(domain_ids) == index]
             if name and len(scores):
-                tf.summary.histogram(f"typicality/{name}", _thin(scores))
+                tf.summary.histogram(f"typicality/{'all (domain)' if name == 'all' else name}", _thin(scores))
     writer.flush()
 
 

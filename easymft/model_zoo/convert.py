@@ -67,7 +67,7 @@ def convert(model: ModelConfig, convert: ConvertConfig, output_folder: str | Pat
     """
     target = Path(convert.folder) if convert.folder is not None else Path(output_folder) / "converted"
     if model.weights is not None and target.exists():
-        source = Path(model.weights).expanduser().resolve()
+        source = Path(model.weights).resolve()
         if target.resolve() in (source, source.parent) or target.name in ("best", "last", "tuned"):
             raise CheckpointError(
                 f"{target}: is the source itself, or named as a run's own model; expected another folder to write to"

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import glob
+import os
 from pathlib import Path
 
 from easymft.errors import CheckpointError
@@ -44,7 +45,7 @@ class Location:
 
 def is_on_disk(weights: str, weights_format: str) -> bool:
     """Whether weights are meant as a path: a folder or a TF checkpoint's prefix that is there."""
-    path = Path(weights).expanduser()
+    path = Path(os.path.expanduser(weights))
     return weights_format != "name" and (path.exists() or find_checkpoint(path) is not None)
 
 
@@ -63,7 +64,7 @@ def locate_weights(weights: str, weights_format: str = "auto") -> Location:
     Raises:
         CheckpointError: Nothing is there, or it is not of the format asked for.
     """
-    path = Path(weights).expanduser()
+    path = Path(os.path.expanduser(weights))
     restore_folder(path)
     restore_folder(path / _BEST)
     if weights_format == "name":

@@ -232,7 +232,7 @@ def _random_folder(model: ModelConfig) -> Path | None:
     """The folder that gives a random encoder its config or vocabulary; it may be without weights."""
     if model.weights is None:
         return None
-    folder = Path(model.weights).expanduser()
+    folder = Path(model.weights)
     if folder.is_dir() and any((folder / name).is_file() for name in ("config.json", "bert_config.json")):
         return folder
     return locate_weights(model.weights, model.weights_format).folder

@@ -67,7 +67,8 @@ class StepSummaries(tf_keras.callbacks.Callback):
             for name, value in metrics.items():
                 metric = next(metric for metric in ("accuracy", "macro_f1", "loss") if name.startswith(metric))
                 domain = name.removeprefix(metric).removeprefix("_")
-                tf.summary.scalar(f"dev_{metric}/{domain or 'all'}", value)
+                name = "all (domain)" if domain == "all" else domain or "all"
+                tf.summary.scalar(f"dev_{metric}/{name}", value)
         self.writer.flush()
 
     def on_train_end(self, logs: dict | None = None) -> None:

@@ -1,6 +1,7 @@
 """Typicality of a whole data set: embed it on any number of devices, keep embeddings on disk, score in chunks."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,10 +125,22 @@ def embed_dataset(
             if embeddings is None:
                 shape = (tokens.num_examples, outputs["embedding"].shape[1])
                 embeddings = np.lib.format.open_memmap(part, "w+", np.float32, shape)
+                _take_room(part)
             embeddings[index] = outputs["embedding"]
         embeddings.flush()
         del embeddings
     return np.load(file, mmap_mode="r")
+
+
+def _take_room(file: Path) -> None:
+    """Fills the holes of a sparse file, as to write to its memory map on a full disk would kill the process.
+
+    Raises:
+        OSError: There is too little room.
+    """
+    if hasattr(os, "posix_fallocate"):  # not under macOS
+        with open(file, "r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
 
 
 def score_embeddings(

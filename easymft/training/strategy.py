@@ -24,6 +24,8 @@ def configure_runtime(runtime: RuntimeConfig) -> tf.distribute.Strategy:
     # Dropout then draws from tf.random.Generator variables, whose state can be kept: a resumed run equals a whole one.
     tf_keras.backend.experimental.enable_tf_random_generator()
     keep_arithmetic()
+    # On GPUs TensorFlow rounds the inputs of float32 products to TF32 by default; who asks for float32 means it.
+    tf.config.experimental.enable_tensor_float_32_execution(resolve_precision(runtime.precision) != "float32")
     if runtime.deterministic:
         tf.config.experimental.enable_op_determinism()
     return _build_strategy(runtime)

@@ -186,6 +186,16 @@ def test_predictions_do_not_depend_on_how_they_are_made(trained, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lines.jsonl", "mirrored.tsv", "whole.tsv"]
 
 
+def test_a_process_of_its_own_predicts_on_logical_cpus(trained, tmp_path):
+    """They are split before TensorFlow starts, which in this process it has."""
+    settings = f"prediction.output_file={tmp_path}/a.tsv", "runtime.strategy=mirrored", "runtime.logical_cpus=2"
+    words = trained.words("predict", f"output_folder={trained.folder}/mft", *settings)
+    code = "import sys; from app_zoo.main import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(trained.read_rows(tmp_path / "a.tsv")) == 18
+
+
 def test_recommended_weighs_all_rows_alike_and_corrupts_no_domains(project):
     project.set("mft", {})
     out = project.succeed("meta_tune", "train.max_steps=1", "data.test_files=[]")

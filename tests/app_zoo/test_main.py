@@ -152,6 +152,9 @@ def test_out_of_memory(config_file, runs, capsys):
     runs.error = MemoryError("Unable to allocate 7 GiB")
     assert command.main(words) == 2
     assert capsys.readouterr().err.startswith("easymft: error: out of memory: Unable to allocate 7 GiB; less is")
+    runs.error = ResourceExhaustedError("/runs/x/resume/ckpt-200.data-00000-of-00001; No space left on device")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err.startswith("easymft: error: the output folder: No space left on device; make room")
     runs.error = ResourceExhaustedError("too many open files")
     with pytest.raises(ResourceExhaustedError):
         command.main(words)

@@ -20,6 +20,23 @@ def test_large_confusion_matrix_leaves_numbers_out():
     assert len(figure.axes[0].texts) == 0
 
 
+@pytest.mark.parametrize(("classes", "named"), [(150, True), (400, False)])
+def test_a_confusion_matrix_of_hundreds_of_classes_is_no_larger(classes, named):
+    figure = draw_confusion_matrix(np.eye(classes, dtype=int), [f"class {index}" for index in range(classes)])
+    assert max(figure.get_size_inches()) < 18
+    assert ("class 7" in [tick.get_text() for tick in figure.axes[0].get_yticklabels()]) is named
+
+
+def test_typicality_of_many_domains_and_classes_is_of_the_largest():
+    edges = np.linspace(0.5, 1.0, 11)
+    histograms = {f"d{index}": np.full([30, 10], index) for index in range(50)}
+    figure = draw_typicality(histograms, edges, dict.fromkeys(histograms), [f"c{index}" for index in range(30)])
+    titles = [axes.get_title(loc="left").split()[0] for axes in figure.axes if axes.axison]
+    assert titles == [f"d{index}" for index in range(10, 50)]
+    assert figure.get_supxlabel() == "the 40 largest of 50 domains"
+    assert not figure.legends
+
+
 @pytest.mark.parametrize("num_domains", [1, 2, 3, 5])
 def test_typicality_has_a_panel_for_each_domain(tmp_path, num_domains):
     edges = np.linspace(0.5, 1.0, 11)

@@ -43,6 +43,11 @@ def test_typicality_histograms(writer, tmp_path):
     assert buckets[0, 0] == pytest.approx(0.5) and buckets[-1, 1] == pytest.approx(0.6)
 
 
+def test_a_domain_named_all_is_not_the_total(writer, tmp_path):
+    write_typicality_histograms(writer, np.array([0.5, 0.6], np.float32), np.array([0, 1]), ["all", "books"])
+    assert set(written(tmp_path)) == {"typicality/all", "typicality/all (domain)", "typicality/books"}
+
+
 def test_texts(writer, tmp_path):
     report = build_typicality_report(
         np.array([0.5, 0.9]), np.array([0, 0]), np.array([0, 1]), LABELS, DOMAINS, ["low | text", "high text"]

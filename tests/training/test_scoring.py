@@ -1,5 +1,6 @@
 """Typicality of a data set: embeddings against the encoder, scores against plain Python."""
 
+import errno
 import math
 
 import numpy as np
@@ -82,6 +83,23 @@ def test_embeddings_do_not_depend_on_the_devices(make_classifier, tokens, tmp_pa
         embedder = TypicalityEmbedder(make_classifier().encoder, "token_mean")
     two = embed(embedder, tokens, tmp_path / "two.npy", batch_size=5, strategy=two_replicas)
     np.testing.assert_allclose(two, one, atol=1e-6)
+
+
+def test_room_for_embeddings_is_taken_before_they_are_written(make_classifier, tokens, tmp_path, monkeypatch):
+    """On a full disk a sparse file would end in a signal that nothing can tell of."""
+    embedder = TypicalityEmbedder(make_classifier().encoder, "token_mean")
+    embed(embedder, tokens, tmp_path / "e.npy")
+    taken = []
+
+    def refuse(stream, start, size):
+        taken.append((start, size))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(scoring.os, "posix_fallocate", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        embed(embedder, tokens, tmp_path / "f.npy")
+    assert taken == [(0, (tmp_path / "e.npy").stat().st_size)]
+    assert [file.name for file in tmp_path.iterdir()] == ["e.npy"]
 
 
 def test_an_embedding_that_is_cut_short_is_not_taken_for_whole(make_classifier, tokens, tmp_path, monkeypatch):

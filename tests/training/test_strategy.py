@@ -27,6 +27,12 @@ def test_a_process_may_configure_its_runtime_again():
     assert found == [[2.0] * 3, [2.0] * 4, [2.0] * 5]
 
 
+@pytest.mark.parametrize(("precision", "rounds"), [("float32", False), ("mixed_bfloat16", True)])
+def test_float32_is_not_rounded_to_tf32(precision, rounds):
+    configure_runtime(RuntimeConfig(precision=precision, strategy="one_device"))
+    assert tf.config.experimental.tensor_float_32_execution_enabled() is rounds
+
+
 def test_xla_on_several_cpus_is_refused():
     with pytest.raises(ConfigError, match="^runtime.jit_compile: expected false with runtime.strategy mirrored on"):
         configure_runtime(RuntimeConfig(strategy="mirrored", logical_cpus=2, jit_compile=True))
