@@ -1,10 +1,10 @@
 import tensorflow as tf
 
-from easymft.training.callbacks import 
+from easymft.training.callbacks import StepSummaries
 
 
 def test_a_domain_named_all_is_not_the_total(tmp_path):
-    (tmp_path).write_metrics(3, {"accuracy": 0.9, "accuracy_all": 0.8, "macro_f1_books": 0.7})
+    StepSummaries(tmp_path).write_metrics(3, {"accuracy": 0.9, "accuracy_all": 0.8, "macro_f1_books": 0.7})
     (file,) = tmp_path.iterdir()
     events = (tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(file)))
     found = {value.tag: round(float(tf.make_ndarray(value.tensor)), 3) for one in events for value in one.summary.value}
