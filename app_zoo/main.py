@@ -144,7 +144,7 @@ def _prepare_environment() -> None:
     if os.environ.pop(_BFLOAT16_VARIABLE, None) is not None:
         note = f"{_BFLOAT16_VARIABLE} of the environment is not used; runtime.precision decides"
         print(f"easymft: note: {note}", file=sys.stderr)
-    for name in ("tensorflow", "absl", "tf_keras"):
+    for name in ("tensorflow", "absl", "tf_keras", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

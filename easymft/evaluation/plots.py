@@ -5,6 +5,7 @@ matplotlib is imported when there is something to draw, so that a first training
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 _INK, _GRID = "#333333", "#DDDDDD"
 _MOST_CELLS_WITH_NUMBERS = 20
+_FONTS_OF_OTHER_SCRIPTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
+    *("PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS"),
+    *("Noto Sans Thai", "Noto Sans Devanagari", "Noto Sans Arabic"),
+)
 _LONGEST_SIDE = 16.0  # inches; a picture of hundreds of classes would take gigabytes otherwise
 _SMALLEST_FONT = 4.0
 _MOST_PANELS = 40
@@ -27,11 +33,27 @@ _MOST_IN_LEGEND = 24
 
 
 def save_figure(figure: Figure, file: str | Path) -> None:
-    """Writes `figure` as PNG, 150 dots an inch."""
+    """Writes `figure` as PNG, 150 dots an inch, in whatever script its names are, if a font here has it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
 
-    with replacing(file) as part:
+    for text in figure.findobj(Text):
+        text.set_fontfamily(_installed_fonts())
+    with replacing(file) as part, warnings.catch_warnings(record=True) as caught:
         FigureCanvasAgg(figure).print_figure(part, dpi=150, format="png", bbox_inches="tight")  # no label cut off
+    absent = [warning for warning in caught if "missing from" in str(warning.message)]  # one for each character
+    if absent:
+        print(f"note: {file} shows boxes for letters that no font here has; Noto Sans CJK has most", flush=True)
+    for warning in caught:
+        if warning not in absent:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _installed_fonts() -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _FONTS_OF_OTHER_SCRIPTS if name in installed)]
 
 
 def draw_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[str], title: str = "") -> Figure:
@@ -53,6 +75,7 @@ def draw_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[s
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     names = [_plain(name) for name in labels]
     slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if max(map(len, labels)) > 8 else {}
+    slanted = slanted if side < _LONGEST_SIDE else {"rotation": 90}
     if font >= _SMALLEST_FONT:
         axes.set_xticks(range(len(labels)), names, fontsize=font, **slanted)
         axes.set_yticks(range(len(labels)), names, fontsize=font)

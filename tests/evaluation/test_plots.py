@@ -1,7 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from matplotlib.image import imread
 
+from easymft.evaluation import plots
 from easymft.evaluation.plots import draw_confusion_matrix, draw_typicality, save_figure
 
 
@@ -18,6 +22,19 @@ def test_confusion_matrix_shows_counts_and_shares(tmp_path):
 def test_large_confusion_matrix_leaves_numbers_out():
     figure = draw_confusion_matrix(np.eye(30, dtype=int), [f"class {index}" for index in range(30)])
     assert len(figure.axes[0].texts) == 0
+
+
+def test_letters_that_no_font_has_are_one_note(tmp_path, monkeypatch, capsys, recwarn):
+    monkeypatch.setattr(plots, "_FONTS_OF_OTHER_SCRIPTS", ())
+    save_figure(draw_confusion_matrix([[3, 1], [0, 2]], ["图书", "手机"]), tmp_path / "c.png")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"note: {tmp_path}/c.png shows boxes for letters that no font here has")
+    assert not recwarn.list
+
+
+def test_other_scripts_take_the_fonts_that_are_installed(monkeypatch):
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [SimpleNamespace(name="Noto Sans Thai")])
+    assert plots._installed_fonts() == ["DejaVu Sans", "Noto Sans Thai"]
 
 
 @pytest.mark.parametrize(("classes", "named"), [(150, True), (400, False)])
