@@ -42,7 +42,8 @@ def write_examples(file: Path, config: ExperimentConfig) -> None:
     names = data.column_names or [*columns, *(f"column_{at}" for at in range(len(columns), width))]
     names = [column for column in columns.values() if isinstance(column, str)] or names
     rows = []
-    domains = data.domains or [*(config.experiment.domains or []), *DOMAINS][: len(DOMAINS)]
+    tested = config.experiment.domains or []
+    domains = data.domains or [*tested, *DOMAINS][: max(len(DOMAINS), len(tested) + 1)]
     cells = itertools.cycle(itertools.product(domains, data.labels or LABELS))
     for number, (domain, label) in zip(range(40), cells, strict=False):
         given = {"domain": domain, "label": label, "id": str(number), "weight": "1.0", "typicality": "0.9"}
