@@ -21,10 +21,20 @@ if TYPE_CHECKING:
 
 _INK, _GRID = "#333333", "#DDDDDD"
 _MOST_CELLS_WITH_NUMBERS = 20
-_FONTS_OF_OTHER_SCRIPTS = (
-    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
-    *("PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS"),
-    *("Noto Sans Thai", "Noto Sans Devanagari", "Noto Sans Arabic"),
+_FONTS_OF_OTHER_SCRIPTS = (  # the first that is installed and has a letter draws it
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Arial Unicode MS",
+    "Noto Sans Thai",
+    "Noto Sans Devanagari",
+    "Noto Sans Arabic",
 )
 _LONGEST_SIDE = 16.0  # inches; a picture of hundreds of classes would take gigabytes otherwise
 _SMALLEST_FONT = 4.0
@@ -75,7 +85,8 @@ def draw_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[s
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     names = [_plain(name) for name in labels]
     slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if max(map(len, labels)) > 8 else {}
-    slanted = slanted if side < _LONGEST_SIDE else {"rotation": 90}
+    if side == _LONGEST_SIDE:  # many columns: slanted names would lie over each other
+        slanted = {"rotation": 90}
     if font >= _SMALLEST_FONT:
         axes.set_xticks(range(len(labels)), names, fontsize=font, **slanted)
         axes.set_yticks(range(len(labels)), names, fontsize=font)
