@@ -13,7 +13,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.reading import read_examples
 from easymft.data.text_preprocessor import TextPreprocessor

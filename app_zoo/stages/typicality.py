@@ -14,7 +14,7 @@ from filelock import FileLock
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, padded_length, with_excluded
 from app_zoo.stages.fitting import load_weights
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.columns import has_header
 from easymft.data.reading import ExampleBatch, read_examples

@@ -7,92 +7,10 @@ fills it in, and the config written into a run's folder holds no such null.
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveInt = Annotated[int, Field(ge=1)]
-FileList = list[str]
-Target = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]  # a file or folder
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys and values of another JSON type are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, validate_default=False)
-
-
-class ColumnsConfig(Section):
-    """Where each field of an example stands: a column's name, or its number counted from 0."""
-
-    text: Column = Field("text", description="The text, or the first text of a pair.")
-    text_pair: Column | None = Field(None, description="The second text; text_matching only.")
-    domain: Column | None = Field(None, description="The domain. Without it all rows are of one unnamed domain.")
-    label: Column | None = Field(None, description="The class. Not needed to predict.")
-    weight: Column | None = Field(None, description="The user's own weight of the example, at least 0.")
-    id: Column | None = Field(None, description="An identifier; kept in outputs.")
-    typicality: Column | None = Field(None, description="Typicality scores, as written by --mode typicality.")
-
-
-class SubsetConfig(Section):
-    """Training on few examples, or without a domain, while the files stay as they are."""
-
-    share: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
-        None, description="Train on this share of each domain and class, rounded up; a larger one holds a smaller."
-    )
-    examples_per_class: PositiveInt | None = Field(None, description="Train on so many of each domain and class.")
-    dev_examples_per_class: PositiveInt | None = Field(
-        None, description="Choose the best checkpoint by so many of each domain and class. null: by all dev rows."
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(42, description="Which they are.")
-    exclude_domains: list[str] = Field(
-        [], description="Train without these domains, and choose the best checkpoint without them."
-    )
-
-
-class DataConfig(Section):
-    """Files, their format, and how their texts become token ids."""
-
-    train_files: FileList = Field([], description="Files or globs to train on, or to score in --mode typicality.")
-    dev_files: FileList = Field([], description="Files or globs that choose the best checkpoint.")
-    test_files: FileList = Field([], description="Files or globs to measure on, after training and later.")
-    format: Literal["auto", "tsv", "csv", "jsonl", "parquet"] = Field(
-        "auto", description="auto: by the file's ending (.tsv .csv .jsonl .parquet, also with .gz)."
-    )
-    columns: ColumnsConfig = ColumnsConfig()
-    column_names: list[str] | None = Field(None, description="The names of all columns of files without a header.")
-    header: bool | None = Field(
-        None,
-        description="Whether the first line holds names. null: true unless column_names or numbers are given.",
-    )
-    quoting: bool | None = Field(None, description='Whether " quotes fields. null: true for csv, false for tsv.')
-    strip_whitespace: bool = Field(
-        False,
-        description="Remove white space around fields and accept Windows line ends; otherwise both are errors.",
-    )
-    labels: list[str] | None = Field(
-        None, description="The classes in order. null: the sorted labels of the train files."
-    )
-    domains: list[str] | None = Field(
-        None, description="The domains in order. null: the sorted ones of the train files."
-    )
-    bad_rows: Literal["stop", "skip"] = Field(
-        "stop",
-        description="skip: count bad rows, list them in skipped_rows_<split>.tsv, go on without them.",
-    )
-    bad_row_limit: PositiveInt = Field(20, description="How many bad rows a message lists at most.")
-    max_sequence_length: Annotated[int, Field(ge=4)] = Field(128, description="Tokens, [CLS] and [SEP] included.")
-    truncation_tie: Literal["first", "second"] | None = Field(
-        None, description="Which text of a pair loses a token when both are equally long. Preset; paper: first."
-    )
-    padding: Literal["longest", "max_length"] | None = Field(
-        None, description="Pad a batch to its longest row, or always to max_sequence_length. Preset; paper: longest."
-    )
-    group_by_length: bool | None = Field(
-        None, description="Put rows of like length into a batch. Preset; paper: true (false with padding max_length)."
-    )
-    subset: SubsetConfig = SubsetConfig()
-    cache_folder: Target | None = Field(None, description="Where token ids are cached. null: <output_folder>/cache.")
+from easymft.config.data_section import DataConfig
+from easymft.config.section import FileList, Fraction, PositiveInt, Section, Target
 
 
 class EncoderShape(Section):
@@ -117,6 +35,10 @@ class ModelConfig(Section):
         "or the output folder of an EasyMFT run.",
     )
     weights_format: Literal["auto", "run", "huggingface", "tf1", "tf2", "name"] = "auto"
+    cache_folder: Target | None = Field(
+        None,
+        description="Where weights of a short name are kept. null: easymft in $XDG_CACHE_HOME or else in ~/.cache.",
+    )
     initialization: Literal["weights", "random"] = Field(
         "weights", description="random: an untrained encoder. Never chosen by itself."
     )
@@ -277,7 +199,8 @@ class PredictionConfig(Section):
     input_files: FileList = Field([], description="Files or globs; labels are not needed.")
     output_file: Target | None = Field(
         None,
-        description="A .tsv or .jsonl file. null: predictions.tsv in output_folder, .jsonl if the input is not TSV.",
+        description="A .csv, .tsv, .jsonl, .parquet or .xlsx file. null: predictions in output_folder, of the input's "
+        "format.",
     )
     batch_size: PositiveInt = 64
     chunk_size: PositiveInt = Field(8192, description="Rows held in memory at once.")

@@ -4,7 +4,8 @@ import warnings
 from collections.abc import Collection, Sequence
 from itertools import combinations
 
-from easymft.config.schema import Column, ColumnsConfig, DataConfig
+from easymft.config.data_section import ColumnsConfig, DataConfig
+from easymft.config.section import Column
 from easymft.data.bad_rows import shown
 from easymft.errors import DataError
 

@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 import pyarrow as pa
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import Problem, shown
 from easymft.data.chunks import ListChunk
 from easymft.data.columns import has_header, names_without_header

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows, shown
 from easymft.data.columns import check_unique, has_header
 from easymft.data.label_map import LabelMap

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import BadRows, Problem, SkippedRows, shown
 from easymft.data.checks import check_ids, check_names, check_numbers, check_texts
 from easymft.data.chunks import Chunk

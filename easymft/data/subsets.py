@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from easymft.config.schema import SubsetConfig
+from easymft.config.data_section import SubsetConfig
 from easymft.data.label_map import LabelMap
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import DataError

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import tensorflow as tf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import Problem, SkippedRows
 from easymft.data.label_map import LabelMap
 from easymft.data.npy_writer import NpyWriter

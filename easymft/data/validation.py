@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows, shown
 from easymft.data.label_map import LabelMap
 from easymft.data.labels import MapBuilder

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.chunks import is_json, plain_rows
 from easymft.data.columns import has_header
 from easymft.data.sources import expand_files, file_format

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import LabelMap, infer_maps, load_maps, save_maps
 from easymft.errors import DataError

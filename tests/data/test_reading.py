@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data import sources
 from easymft.data.chunks import plain_rows
 from easymft.data.label_map import LabelMap

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import read_examples

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from easymft.config.schema import SubsetConfig
+from easymft.config.data_section import SubsetConfig
 from easymft.data.label_map import LabelMap
 from easymft.data.subsets import select_rows
 from easymft.errors import DataError

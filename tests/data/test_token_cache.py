@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from easymft.config.schema import DataConfig
+from easymft.config.data_section import DataConfig
 from easymft.data import token_cache
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.label_map import LabelMap

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from easymft.config.data_section import DataConfig
 from easymft.config.loading import load_config
-from easymft.config.schema import DataConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.text_statistics import LengthCounter
 from easymft.data.validation import validate_files

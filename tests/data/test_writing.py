@@ -4,7 +4,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from easymft.config.schema import ColumnsConfig, DataConfig
+from easymft.config.data_section import ColumnsConfig, DataConfig
 from easymft.data.reading import read_examples
 from easymft.data.writing import TableWriter, same_form
 from easymft.errors import DataError
