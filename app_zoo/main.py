@@ -12,13 +12,13 @@ from typing import NamedTuple
 from absl import flags
 
 from app_zoo.registry import MODES, resolve_application
-from app_zoo.usage import render_help
+from app_zoo.usage import render_help, render_version
 from easymft.config.expectations import nearest
 from easymft.errors import ConfigError, EasyMFTError
 
 # pydantic and the applications (TensorFlow) are imported inside the functions that need them, so that --help is quick.
 
-_FLAGS = ("mode", "config", "set", "dry_run", "dump_config", "help")
+_FLAGS = ("mode", "config", "set", "dry_run", "dump_config", "sample", "version", "help")
 _OUT_OF_MEMORY = re.compile(r"OOM when allocating (.*?)(?: by allocator.*)?$", re.MULTILINE)
 _FULL, _MAKE_ROOM = os.strerror(errno.ENOSPC), "; make room and run the same command again"
 _LESS_MEMORY = (
@@ -34,6 +34,8 @@ class _Arguments(NamedTuple):
     overrides: list[str]
     dry_run: bool
     dump_config: bool
+    sample: str | None
+    version: bool
     help: bool
 
 
@@ -46,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 after a user's mistake (told on stderr, a line for each), 130 after an interrupt.
     """
+    _accept_any_character()
     try:
         code = _run(_parse(list(sys.argv[1:] if argv is None else argv)))
         sys.stdout.flush()
@@ -66,6 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("easymft: interrupted; the same command goes on (training: from the last saved state)", file=sys.stderr)
         return 130
+
+
+def _accept_any_character() -> None:
+    """Lets standard output write "?" for what its encoding lacks, in place of an error amid a run."""
+    if hasattr(sys.stdout, "reconfigure"):  # not where a test or a notebook has replaced it
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _tell_lack(error: Exception) -> str | None:
@@ -93,6 +102,8 @@ def _parse(words: list[str]) -> _Arguments:
     flags.DEFINE_multi_string("set", [], "", flag_values=values)
     flags.DEFINE_boolean("dry_run", False, "", flag_values=values)
     flags.DEFINE_boolean("dump_config", False, "", flag_values=values)
+    flags.DEFINE_string("sample", None, "", flag_values=values)
+    flags.DEFINE_boolean("version", False, "", flag_values=values)
     flags.DEFINE_boolean("help", False, "", short_name="h", flag_values=values)
     values.set_gnu_getopt(True)
     try:
@@ -104,16 +115,31 @@ def _parse(words: list[str]) -> _Arguments:
         raise ConfigError(f"{str(error).split(': ')[0]}: not a value that it takes (see easymft --help)") from None
     except flags.Error as error:
         raise ConfigError(" ".join(str(error).split())) from None
-    if rest:
-        raise ConfigError(f'unexpected word "{rest[0]}"; every option starts with -- (see easymft --help)')
-    if values.mode is not None and values.mode not in MODES:
-        raise ConfigError(f'unknown mode "{values.mode}"; {nearest(values.mode, list(MODES))}')
-    return _Arguments(values.mode, values.config, values.set, values.dry_run, values.dump_config, values.help)
+    mode = _mode(values.mode, rest)
+    asked = values.help or not words
+    return _Arguments(
+        mode, values.config, values.set, values.dry_run, values.dump_config, values.sample, values.version, asked
+    )
+
+
+def _mode(given: str | None, words: list[str]) -> str | None:
+    """The mode after --mode, or the first word: `easymft validate` is `easymft --mode validate`."""
+    if given is None and words:
+        given, *words = words
+    if given is not None and given not in MODES:
+        raise ConfigError(f'unknown mode "{given}"; {nearest(given, list(MODES))}')
+    if words:
+        meant = f"did you mean --config {words[0]}?" if words[0].endswith(".json") else "every option starts with --"
+        raise ConfigError(f'unexpected word "{words[0]}"; {meant} (see easymft --help)')
+    return given
 
 
 def _run(arguments: _Arguments) -> int:
     if arguments.help:
         sys.stdout.write(render_help(arguments.mode))
+        return 0
+    if arguments.version:
+        sys.stdout.write(render_version())
         return 0
     if arguments.mode is None and not arguments.dump_config:
         raise ConfigError(f"--mode is missing; one of {', '.join(MODES)} (see easymft --help)")

@@ -163,4 +163,6 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):  # the log is read as UTF-8, whatever the terminal's encoding
+        stream.reconfigure(encoding="utf-8", errors="replace")
     sys.exit(main(sys.argv[1:]))

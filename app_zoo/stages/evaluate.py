@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens
@@ -112,7 +111,7 @@ def _evaluate(app: Application, run: TrainedRun, split: str, inference: PartInfe
             f"expected some of {', '.join(run.parts)}"
         )
     if left_out:
-        Console().print(f"{left_out} rows are of domains that this run has no model for; they are not evaluated")
+        print(f"{left_out} rows are of domains that this run has no model for; they are not evaluated", flush=True)
     return metrics.result()
 
 

@@ -46,9 +46,9 @@ def run(app: Application) -> None:
     amounts = [str(amount) for amount in amounts_of(config)]
     groups = [(method, experiment.setting, amount) for amount in amounts for method in methods_of(experiment)]
     candidates = plan_jobs(config, domains, selection, dict.fromkeys(groups, experiment.learning_rates))
+    rest = [seed for seed in experiment.seeds if seed not in selection]
+    count = len(candidates) + len(plan_jobs(config, domains, rest, dict.fromkeys(groups, [1.0])))
     if app.dry_run:
-        rest = [seed for seed in experiment.seeds if seed not in selection]
-        count = len(candidates) + len(plan_jobs(config, domains, rest, dict.fromkeys(groups, [1.0])))
         print(f"{count} jobs, {len(candidates)} of them to choose learning rates", flush=True)
         return
     with _lock(folder):
@@ -61,13 +61,14 @@ def run(app: Application) -> None:
         write_json(folder / _VARIANTS, variants)
         save_maps(folder / "maps.json", maps.labels, maps.domains)
     _tell_decided(config)
-    harness = Harness(folder, experiment.keep_models)
+    harness = Harness(folder, experiment.keep_models, expected=count)
     harness.run(candidates)
     chosen = _choose(folder, candidates, selection, harness)
-    rest = [seed for seed in experiment.seeds if seed not in selection]
     rates = {group: [] if rate is None else [rate] for group, rate in chosen.items()}
-    for seed in rest:
-        harness.run(plan_jobs(config, domains, [seed], rates))
+    jobs_by_seed = [plan_jobs(config, domains, [seed], rates) for seed in rest]
+    harness.expected = len(candidates) + sum(map(len, jobs_by_seed))  # a method without a rate has no other seeds
+    for jobs in jobs_by_seed:
+        harness.run(jobs)
     if any(rates.values()):
         with _lock(folder):
             page = write_summary(folder, selection, chosen)

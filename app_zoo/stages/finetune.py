@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 
 from app_zoo.base import Application, Maps
@@ -17,6 +16,7 @@ from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
 from easymft.model_zoo.averaging import move_to_mean
 from easymft.model_zoo.pretrained import PretrainedModel
+from easymft.progress import plain_console
 from easymft.training.resume import remove_state
 
 
@@ -162,7 +162,7 @@ def _finetune_part(
     if record_file.is_file():  # this part was finished before the run was interrupted
         return
     if domain:
-        Console().rule(f"domain {escape(domain)}")
+        plain_console().rule(f"domain {escape(domain)}")
     folder.mkdir(exist_ok=True, parents=True)
     record = fitting.train(folder, tokens, dev_tokens)
     if not app.dry_run:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from easymft.evaluation.markdown import escape_markdown, markdown_row
 from easymft.files import replacing
+from easymft.progress import plain_console
 
 _TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "loss": "loss"}
 
@@ -93,11 +94,7 @@ def comparison_markdown(results: Mapping[str, Mapping[str, Any]], metric: str = 
 
 def print_table(table: Table, console: Console | None = None) -> None:
     """Prints a table on the screen, or on `console`; as wide as it needs where the output is no screen."""
-    if console is None:
-        console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
-    console.print(table)
+    (console or plain_console()).print(table)
 
 
 def _cells(metrics: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -84,7 +85,9 @@ def test_dump_config(config_file, runs, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "--mode is missing; one of validate, typicality, "),
+        (["--config", "x.json"], "--mode is missing; one of validate, typicality, "),
+        (["finetnue"], 'unknown mode "finetnue"; did you mean "finetune"?'),
+        (["finetune", "my.json"], 'unexpected word "my.json"; did you mean --config my.json?'),
         (["--mode", "finetnue"], 'unknown mode "finetnue"; did you mean "finetune"?'),
         (["--mode", "finetnue", "--help"], 'unknown mode "finetnue"; did you mean "finetune"?'),
         (["--mode", "finetune"], "--config is missing; "),
@@ -102,6 +105,37 @@ def test_mistakes_in_the_command(words, message, capsys, runs):
     assert captured.err.startswith(f"easymft: error: {message}")
     assert captured.err.count("\n") == 1
     assert runs == []
+
+
+def test_a_mode_needs_no_dashes(config_file, runs):
+    assert command.main(["meta_tune", "--config", config_file]) == 0
+    assert command.main(["--config", config_file, "finetune"]) == 0
+    assert [mode for mode, *_ in runs] == ["meta_tune", "finetune"]
+
+
+def test_without_words_it_helps(capsys):
+    assert command.main([]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("EasyMFT: meta fine-tuning") and captured.err == ""
+
+
+@pytest.mark.parametrize("program", [["-m", "easymft"], ["-m", "app_zoo.main"]])
+def test_version(program):
+    result = subprocess.run([sys.executable, *program, "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"easymft \d+\.\d+\.\d+ \(Python 3\.\d+\.\d+, TensorFlow 2\.20\.\d+\)\n", result.stdout)
+
+
+def test_a_terminal_that_is_not_utf_8(config_file, runs):
+    code = "from app_zoo.main import main; main(['--version']); print('h\u00f4tel \u6771\u4eac')"
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    assert result.stdout.decode("latin-1").splitlines()[1] == "h\u00f4tel ??"
+
+
+def test_meta_tune_without_domains_names_finetune(config_file, runs, capsys):
+    assert command.main(["meta_tune", "--config", config_file, "--set", "data.columns.domain=null"]) == 2
+    expected = "expected a column for --mode meta_tune (without domains use --mode finetune), got null"
+    assert f"data.columns.domain: {expected}" in capsys.readouterr().err
 
 
 def test_every_problem_gets_a_line(config_file, capsys, runs):
