@@ -4,9 +4,12 @@ import errno
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from absl import flags
@@ -154,8 +157,28 @@ def _run(arguments: _Arguments) -> int:
     _prepare_environment()
     warnings.showwarning = _show_warning
     application = resolve_application(config.application)(config)
-    application.run(arguments.mode, dry_run=arguments.dry_run)
+    with _saving_when_told_to_end():
+        application.run(arguments.mode, dry_run=arguments.dry_run)
     return 0
+
+
+@contextmanager
+def _saving_when_told_to_end() -> Iterator[None]:
+    """Takes what a scheduler sends, or a terminal that closes, for Ctrl-C: training then saves its state first."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Under nohup a hang-up is to be ignored; and signals are the main thread's.
+        if signal.getsignal(number) == signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+            before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

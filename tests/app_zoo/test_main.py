@@ -2,8 +2,10 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -167,6 +169,22 @@ def test_errors_of_the_run(config_file, runs, capsys):
     runs.error = ZeroDivisionError("a defect")
     with pytest.raises(ZeroDivisionError):
         command.main(words)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_to_be_told_to_end_is_an_interrupt(config_file, runs, capsys, monkeypatch, number):
+    class Application:
+        def __init__(self, config):
+            pass
+
+        def run(self, mode, dry_run):
+            os.kill(os.getpid(), number)
+            time.sleep(10)  # the signal comes first
+
+    monkeypatch.setattr(command, "resolve_application", lambda name: Application)
+    assert command.main(["meta_tune", "--config", config_file]) == 130
+    assert capsys.readouterr().err.startswith("easymft: interrupted; the same command goes on")
+    assert signal.getsignal(number) == signal.SIG_DFL
 
 
 def test_out_of_memory(config_file, runs, capsys):
