@@ -23,7 +23,9 @@ from easymft.errors import ConfigError, EasyMFTError
 
 _FLAGS = ("mode", "config", "set", "dry_run", "dump_config", "sample", "version", "help")
 _OUT_OF_MEMORY = re.compile(r"OOM when allocating (.*?)(?: by allocator.*)?$", re.MULTILINE)
-_FULL, _MAKE_ROOM = os.strerror(errno.ENOSPC), "; make room and run the same command again"
+# A full disk, a full quota, or a limit on the size of files (ulimit -f).
+_NO_ROOM = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)}
+_MAKE_ROOM = "; make room and run the same command again"
 _LESS_MEMORY = (
     "less is needed with train.accumulation_steps, train.gradient_checkpointing, a smaller batch_size "
     "(of mft.typicality, evaluation or prediction) or a shorter data.max_sequence_length"
@@ -83,17 +85,18 @@ def _accept_any_character() -> None:
 def _tell_lack(error: Exception) -> str | None:
     """What to tell of an error of the machine: a file, the disk or the memory; None for any other error."""
     if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in _NO_ROOM
         if not full and error.filename is None:
             return None
         return f"{error.filename or 'the output folder'}: {error.strerror}{_MAKE_ROOM if full else ''}"
     if isinstance(error, MemoryError):
         return f"out of memory: {error or 'no more for Python'}; {_LESS_MEMORY}"
     # By their names, as naming the classes would import TensorFlow and safetensors.
-    if type(error).__name__ not in ("ResourceExhaustedError", "SafetensorError"):
+    if type(error).__name__ not in ("ResourceExhaustedError", "SafetensorError", "UnknownError", "OutOfRangeError"):
         return None
-    if _FULL in str(error):
-        return f"the output folder: {_FULL}{_MAKE_ROOM}"
+    full = next((words for words in _NO_ROOM.values() if words in str(error)), None)
+    if full is not None:
+        return f"the output folder: {full}{_MAKE_ROOM}"
     found = _OUT_OF_MEMORY.search(str(error))
     return found and f"out of memory: {found[1]}; {_LESS_MEMORY}"
 

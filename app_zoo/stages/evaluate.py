@@ -17,7 +17,7 @@ from easymft.data.vocabulary import Vocabulary
 from easymft.errors import DataError
 from easymft.evaluation.metrics import DomainMetrics
 from easymft.evaluation.plots import draw_confusion_matrix, save_figure
-from easymft.evaluation.reports import metrics_table, print_table, write_metrics
+from easymft.evaluation.reports import metrics_table, print_table, tell_never_predicted, write_metrics
 from easymft.model_zoo.bert_files import read_vocabulary
 
 
@@ -81,6 +81,9 @@ def evaluate_splits(
         if files:
             results[split] = _evaluate(app, run, split, inference)
             print_table(metrics_table(results[split], title=f"{app.folder.path}: {split} files"))
+            line = tell_never_predicted(results[split], f"{split} files")
+            if line:
+                print(f"note: {line}", flush=True)
     if app.dry_run or not results:
         return
     write_metrics(target, results)

@@ -13,6 +13,7 @@ from easymft.evaluation.markdown import escape_markdown, markdown_row
 from easymft.files import replacing
 from easymft.progress import plain_console
 
+_MOST_NAMED = 3
 _TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "loss": "loss"}
 
 
@@ -41,6 +42,31 @@ def metrics_table(result: Mapping[str, Any], title: str | None = None) -> Table:
         table.add_row("average of domains", "", *_cells(result["domain_average"]))
     table.add_row("all examples", str(result["overall"]["count"]), *_cells(result["overall"]), style="bold")
     return table
+
+
+def tell_never_predicted(result: Mapping[str, Any], title: str) -> str | None:
+    """Returns a line on the classes that a domain has rows of and that are predicted for none of its rows.
+
+    Accuracy may look good then, where such a class is rare.
+
+    Args:
+        result: A `DomainMetrics.result()`.
+        title: What was measured, such as "test files".
+
+    Returns:
+        The line; None where every class is predicted.
+    """
+    found = []
+    for domain, metrics in result["by_domain"].items():
+        predicted = [sum(column) for column in zip(*metrics["confusion_matrix"], strict=True)]
+        for count, (label, of_label) in zip(predicted, metrics["by_label"].items(), strict=True):
+            if of_label["count"] and not count:
+                place = f" of domain {domain!r}" if domain else ""
+                found.append(f"{label!r}{place} ({of_label['count']:,} of {metrics['count']:,} rows)")
+    if not found:
+        return None
+    more = f" and {len(found) - _MOST_NAMED:,} more" if len(found) > _MOST_NAMED else ""
+    return f"{title}: never predicted: {', '.join(found[:_MOST_NAMED])}{more}"
 
 
 def comparison_rows(

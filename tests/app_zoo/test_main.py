@@ -160,6 +160,9 @@ def test_errors_of_the_run(config_file, runs, capsys):
     runs.error = OSError(errno.ENOSPC, "No space left on device", "runs/x")
     assert command.main(words) == 2
     assert capsys.readouterr().err.startswith("easymft: error: runs/x: No space left on device; make room")
+    runs.error = OSError(errno.EFBIG, "File too large")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err.startswith("easymft: error: the output folder: File too large; make room")
     runs.error = FileNotFoundError(errno.ENOENT, "No such file or directory", "runs/x")
     assert command.main(words) == 2
     assert capsys.readouterr().err == "easymft: error: runs/x: No such file or directory\n"
