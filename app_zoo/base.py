@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,8 +138,8 @@ class Application:
             files["model.vocabulary_file"] = [model.vocabulary_file]
         return {setting: digest_files(paths) for setting, paths in files.items()} | hub
 
-    def check_length(self, encoder: EncoderConfig, source: str) -> None:
-        """Checks that an encoder has a position for each token of the config's sequences.
+    def check_encoder(self, encoder: EncoderConfig, source: str) -> None:
+        """Checks that an encoder has a position for each token of the config's sequences; says what it does to pairs.
 
         Raises:
             ConfigError: It has fewer.
@@ -147,6 +148,12 @@ class Application:
         if length > positions:
             raise ConfigError(
                 f"data.max_sequence_length: expected at most {positions}, the positions of {source}, got {length}"
+            )
+        if self.pair and encoder.type_vocab_size == 1:
+            warnings.warn(
+                f"{source}: knows one type of token (type_vocab_size 1), so both texts of a pair are of type 0, and "
+                "[SEP] alone tells them apart",
+                stacklevel=2,
             )
 
     def skipped_rows(self, split: str) -> SkippedRows | None:

@@ -46,6 +46,7 @@ _FREE_SETTINGS = {
         "keep_models",
     ),
     "output_folder": None,
+    "model": ("cache_folder",),
     "runtime": ("resume", "overwrite", "progress"),
     "data": (_TEST_FILES, "cache_folder", "bad_row_limit"),
     "train": ("checkpoint_every_steps",),

@@ -20,7 +20,7 @@ from easymft.data.columns import has_header
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.token_dataset import TokenDataset
 from easymft.data.writing import TableWriter, check_rows, same_form
-from easymft.errors import DataError
+from easymft.errors import ConfigError, DataError
 from easymft.evaluation.tensorboard import write_projector, write_typicality_histograms, write_typicality_texts
 from easymft.evaluation.typicality_files import write_typicality_report
 from easymft.evaluation.typicality_report import build_typicality_report
@@ -45,6 +45,7 @@ def run(app: Application) -> None:
         return
     maps = app.infer_maps()
     pretrained = load_weights(app)
+    check_embedding(app, pretrained)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     if app.dry_run:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, app.config.mft.typicality.batch_size)))
@@ -84,6 +85,15 @@ def settings_for_training(data: DataConfig, scored_file: Path, width: int) -> di
         if getattr(data.subset, name) is not None:
             changes[f"data.subset.{name}"] = None
     return changes
+
+
+def check_embedding(app: Application, pretrained: PretrainedModel) -> None:
+    """Raises ConfigError if the embedding to score by is of a pooler that the weights do not hold."""
+    if app.config.mft.typicality.embedding == "pooled" and not pretrained.has_pooler:
+        raise ConfigError(
+            f"mft.typicality.embedding: pooled reads the pooler, which {pretrained.source} does not hold, expected "
+            "token_mean"
+        )
 
 
 def _check_columns(app: Application) -> None:

@@ -174,6 +174,8 @@ def _schema_problems(tree: dict[str, Any], error: ValidationError) -> list[Probl
             message = f"unknown key, {expectations.suggest(parts)} (its value: {format_value(value)})"
         elif details["type"] == "missing":
             message = f"missing; expected {expectations.describe(parts)}"
+        elif details["type"] == "value_error":
+            message = f"{details['msg'].removeprefix('Value error, ')}, got {format_value(value)}"
         else:
             message = f"expected {expectations.describe(parts)}, got {format_value(value)}"
             if isinstance(value, str) and " list of texts" in message:

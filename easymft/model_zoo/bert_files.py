@@ -3,10 +3,12 @@
 import dataclasses
 import json
 from pathlib import Path
+from reprlib import repr as shorten
 from typing import Any, get_args
 
 from easymft.data.vocabulary import Vocabulary
-from easymft.errors import CheckpointError
+from easymft.errors import CheckpointError, one_line
+from easymft.model_zoo.foreign import is_lfs_pointer
 from easymft.modeling.encoder_config import EncoderConfig, Pooling
 
 CONFIG_FILE = "config.json"
@@ -88,8 +90,21 @@ def read_pooling(folder: Path) -> Pooling:
     file = folder / CONFIG_FILE
     pooling = read_json(file).get(_POOLING_KEY, "pooled") if file.is_file() else "pooled"
     if pooling not in get_args(Pooling):
-        raise CheckpointError(f"{file}: {_POOLING_KEY} is {pooling!r}; expected one of {', '.join(get_args(Pooling))}")
+        raise CheckpointError(
+            f"{file}: {_POOLING_KEY} is {shorten(pooling)}; expected one of {', '.join(get_args(Pooling))}"
+        )
     return pooling
+
+
+def is_text_classifier(folder: Path) -> bool | None:
+    """Whether a model's classifier is one of texts, by the architecture in config.json; None where that says nothing.
+
+    Of BertForTokenClassification, for one, it is not: its classes are tags of tokens.
+    """
+    file = folder / CONFIG_FILE
+    names = read_json(file).get("architectures") if file.is_file() else None
+    tasks = [name.partition("For")[2] for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    return "SequenceClassification" in tasks if any(tasks) else None
 
 
 def write_config(
@@ -158,10 +173,11 @@ def read_json(file: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: cannot be read as JSON ({error})") from error
+    except (OSError, ValueError, RecursionError) as error:
+        what = "a Git LFS pointer; run git lfs pull" if is_lfs_pointer(file) else one_line(error)
+        raise CheckpointError(f"{file}: cannot be read as JSON ({what})") from error
     if not isinstance(values, dict):
-        raise CheckpointError(f"{file}: holds {type(values).__name__} {values!r:.60}; expected a JSON object")
+        raise CheckpointError(f"{file}: holds {type(values).__name__} {shorten(values)}; expected a JSON object")
     return values
 
 
@@ -176,9 +192,13 @@ def _read_labels(values: dict[str, Any], file: Path) -> list[str] | None:
     if id2label is None:
         return None
     expected = [str(i) for i in range(len(id2label))] if isinstance(id2label, dict) else None
-    if expected is None or sorted(id2label, key=str) != sorted(expected):
-        raise CheckpointError(f"{file}: id2label is {id2label!r:.80}; expected the keys 0, 1, 2, ...")
-    return [str(id2label[i]) for i in expected]
+    if expected is None or sorted(id2label) != sorted(expected):
+        raise CheckpointError(f"{file}: id2label is {shorten(id2label)}; expected the keys 0, 1, 2, ...")
+    labels = [id2label[i] for i in expected]
+    wrong = [label for label in labels if not isinstance(label, (str, int, float))]
+    if wrong:
+        raise CheckpointError(f"{file}: id2label names a class {shorten(wrong[0])}; expected a text")
+    return list(map(str, labels))
 
 
 def _read_lower_case(folder: Path) -> bool | None:

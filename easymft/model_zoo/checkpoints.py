@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from easymft.errors import CheckpointError
+from easymft.model_zoo.foreign import is_lfs_pointer
 from easymft.model_zoo.tensor_store import list_names
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -22,18 +23,24 @@ def checkpoint_errors(path: str) -> Iterator[None]:
         yield
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError, DecodeError) as error:
         reason = re.sub(r"\s+", " ", str(error)).strip()[:200]
+        pointers = [str(file) for file in Path(path).parent.glob(f"{Path(path).name}.*") if is_lfs_pointer(file)]
+        if pointers:
+            raise CheckpointError(f"{pointers[0]}: a Git LFS pointer, not the weights; run git lfs pull") from error
         raise CheckpointError(f"{path}: damaged or cut short ({reason}); fetch or write it again") from error
 
 
 def find_checkpoint(path: Path) -> str | None:
-    """Finds a TF checkpoint's prefix: `path` itself, what the folder's file `checkpoint` names, or its only one.
+    """Finds a TF checkpoint's prefix.
+
+    It is `path` itself, or that without the ending of one of its files; in a folder what the file `checkpoint` names,
+    or else the only one.
 
     Raises:
         CheckpointError: The folder holds several and does not say which.
     """
     if not path.name:  # "." or "/"
         path = path.absolute()
-    for prefix in (path, path.with_suffix("") if path.suffix == ".index" else path):
+    for prefix in (path, path.with_name(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path.name))):
         if prefix.with_name(prefix.name + ".index").is_file():
             return str(prefix)
     if not path.is_dir():

@@ -53,7 +53,13 @@ def replace_folder(folder: str | Path, *, known_files: tuple[str, ...] = ()) -> 
 def restore_folder(folder: Path) -> None:
     """Puts back what `replace_folder` had set aside when the process was killed before the new folder was in place."""
     if _old_name(folder).is_dir() and not folder.exists():
-        _old_name(folder).rename(folder)
+        try:
+            _old_name(folder).rename(folder)
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder}: an interrupted save set it aside as {_old_name(folder).name}, and it cannot be put back "
+                f"({error.strerror}); rename it"
+            ) from error
 
 
 def near_names(path: Path) -> str:

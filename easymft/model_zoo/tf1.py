@@ -12,6 +12,7 @@ from easymft.model_zoo.tensor_store import TensorStore, list_names
 from easymft.model_zoo.weight_map import HEAD_BIAS, HEAD_KERNEL, get_variable, weight_rows
 
 _WORD_EMBEDDINGS = "embeddings/word_embeddings"
+_ENCODER_SCOPES = ("embeddings/", "encoder/", "pooler/")
 
 
 def open_tf1(checkpoint: str) -> TensorStore:
@@ -34,15 +35,23 @@ def open_tf1(checkpoint: str) -> TensorStore:
         raise CheckpointError(f"{checkpoint}: expected one tensor named .../{_WORD_EMBEDDINGS}; found {found}")
     stored_names = {name.removeprefix(scopes[0]): name for name in stored_shapes}
     shapes = {name: stored_shapes[stored] for name, stored in stored_names.items()}
+    # In a scope of its own, all that is there is the encoder's.
+    inside = {name for name in shapes if name.startswith(_ENCODER_SCOPES) or scopes[0] and stored_names[name] != name}
 
     def read(name: str) -> np.ndarray:
         with checkpoint_errors(checkpoint):
             return reader.get_tensor(name)
 
-    return TensorStore("tf1", checkpoint, shapes, stored_names, read)
+    return TensorStore("tf1", checkpoint, shapes, stored_names, frozenset(shapes.keys() - inside), read)
 
 
-def write_tf1(folder: Path, encoder: Any, num_layers: int, head: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+def write_tf1(
+    folder: Path,
+    encoder: Any,
+    num_layers: int,
+    head: tuple[np.ndarray, np.ndarray] | None = None,
+    pooler: bool = True,
+) -> None:
     """Writes FOLDER/bert_model.ckpt.* with the names of Google's BERT, and run_classifier's for a head.
 
     Args:
@@ -50,9 +59,11 @@ def write_tf1(folder: Path, encoder: Any, num_layers: int, head: tuple[np.ndarra
         encoder: A BertEncoderV2.
         num_layers: Its number of layers.
         head: Kernel [d, M] and bias [M].
+        pooler: Whether to write the encoder's pooler.
     """
     tensors = {
-        f"bert/{row.tf1}": row.to_stored(get_variable(encoder, row).numpy(), "tf1") for row in weight_rows(num_layers)
+        f"bert/{row.tf1}": row.to_stored(get_variable(encoder, row).numpy(), "tf1")
+        for row in weight_rows(num_layers, pooler)
     }
     if head is not None:
         for row, value in zip((HEAD_KERNEL, HEAD_BIAS), head, strict=True):

@@ -41,7 +41,8 @@ def open_tf2(checkpoint: str) -> TensorStore:
     if len(encoders) != 1:
         found = list_names(path or "the root" for path in encoders) or f"none among {list_names(sorted(shapes))}"
         raise CheckpointError(f"{checkpoint}: expected one BERT encoder of Model Garden; found {found}")
-    stored_names = _variables(graph, next(iter(encoders.values())))
+    encoder = next(iter(encoders.values()))
+    stored_names = _variables(graph, encoder)
     in_encoder = set(stored_names.values())
     stored_names |= {key.removesuffix(_VALUE): key for key in shapes if key not in in_encoder}
     lost = [key for key in stored_names.values() if key not in shapes]
@@ -52,7 +53,10 @@ def open_tf2(checkpoint: str) -> TensorStore:
         with checkpoint_errors(checkpoint):
             return reader.get_tensor(name)
 
-    return TensorStore("tf2", checkpoint, {name: shapes[key] for name, key in stored_names.items()}, stored_names, read)
+    inside = _keys_below(graph, encoder)
+    outside = frozenset(name for name, key in stored_names.items() if key not in inside)
+    tensors = {name: shapes[key] for name, key in stored_names.items()}
+    return TensorStore("tf2", checkpoint, tensors, stored_names, outside, read)
 
 
 def write_tf2(folder: Path, encoder: Any, head: tuple[np.ndarray, np.ndarray] | None = None) -> None:
@@ -87,6 +91,11 @@ def _walk(graph: TrackableObjectGraph, start: int) -> list[tuple[str, int]]:
                 seen[child] = f"{seen[node]}/{name}".lstrip("/")
                 queue.append(child)
     return [(path, node) for node, path in seen.items()]
+
+
+def _keys_below(graph: TrackableObjectGraph, start: int) -> set[str]:
+    """Keys in the file of all variables below an object."""
+    return {key.checkpoint_key for _, node in _walk(graph, start) for key in graph.nodes[node].attributes}
 
 
 def _variables(graph: TrackableObjectGraph, encoder: int) -> dict[str, str]:

@@ -21,7 +21,7 @@ def fetched(monkeypatch, tiny):
     """Names that were fetched; nothing leaves the machine."""
     names = []
     monkeypatch.setattr(module, "fetch_from_hub", lambda name: names.append(name) or tiny)
-    monkeypatch.setattr(module, "fetch_short_name", lambda name: (names.append(name) or tiny, "the cache"))
+    monkeypatch.setattr(module, "fetch_short_name", lambda name, folder: (names.append(name) or tiny, "the cache"))
     return names
 
 
@@ -118,21 +118,38 @@ def test_names(tmp_path, monkeypatch, fetched, tiny):
 def test_mistyped_names(tmp_path, monkeypatch, fetched):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "minilm").mkdir()
-    assert "no short name either (all-minilm-l6-v2, near: all-minilm-l6-v2)" in failure("all-MiniLM-L6v2")
+    for name in (
+        "all-MiniLM-L6v2",
+        "all-minilm",
+        "all_minilm_l6_v2",
+        "ALL-MINILM-L6-V2",
+        "MiniLM",
+        "sentence-transformers/all-minilm-l6-v2",
+        "sentence-transformers/all-minilm",
+    ):
+        expected = f"{name}: no such folder or checkpoint in {tmp_path}"
+        message = failure(name)
+        assert message.startswith(expected) and message.endswith("; did you mean the short name all-minilm-l6-v2?")
     assert fetched == []
+    others = ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L12-v2", "Xenova/all-minilm"]
+    for name in others:
+        locate_weights(name)
+    assert fetched == others
 
     def away(name):
         raise CheckpointError(f"{name}: the hub is away")
 
     monkeypatch.setattr(module, "fetch_from_hub", away)
-    assert failure("minlm") == "minlm: the hub is away; no such folder here either (near: 'minilm')"
+    expected = f"minlm: the hub is away; no such folder in {tmp_path} either (near: 'minilm')"
+    assert failure("minlm") == expected
 
 
 def test_a_mistyped_path_is_no_name_of_the_hub(tmp_path, monkeypatch, fetched):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     message = failure("runs/amazon")
-    assert message.startswith("runs/amazon: no such folder or checkpoint")
+    assert message.startswith(f"runs/amazon: no such folder or checkpoint in {tmp_path}")
+    assert "; the folder of a run holds weights once --mode meta_tune or finetune was run with it; " in message
     assert 'set model.weights_format to "name"' in message
     assert fetched == []
     locate_weights("runs/amazon", "name")

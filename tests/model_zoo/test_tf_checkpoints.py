@@ -167,7 +167,7 @@ def test_tf1_missing_unknown_and_misshapen_tensors(tf1):
     write_checkpoint(tf1, {name: value for name, value in tensors.items() if name != kernel})
     assert failure(tf1).endswith("bert_model.ckpt: tensors are missing: pooler/dense/kernel")
     write_checkpoint(tf1, tensors | {"bert/adapter": np.zeros(3, np.float32)})
-    assert failure(tf1).endswith("tensors of no known use in a BERT of 3 layers: bert/adapter")
+    assert "tensors of no known use in a BERT of 3 layers: bert/adapter; merge adapters or LoRA" in failure(tf1)
     write_checkpoint(tf1, tensors | {kernel: tensors[kernel][:, :3]})
     assert f"tensor {kernel} has shape [32, 3]; expected [32, 32] by the config" in failure(tf1)
     write_checkpoint(tf1, {"something": np.zeros(3, np.float32)})
@@ -185,7 +185,7 @@ def test_tf2_missing_and_unknown_tensors(tiny, tf2):
     assert "expected one BERT encoder of Model Garden; found none among" in failure(tf2)
     shallow = build_encoder(EncoderConfig(**{**vars(model.config), "num_layers": 2}))
     tf.train.Checkpoint(encoder=shallow).write(str(tf2 / "bert_model.ckpt"))
-    assert "tensors are missing: _transformer_layers/2/_attention_layer/_query_dense/kernel, " in failure(tf2)
+    assert failure(tf2).endswith("bert_model.ckpt: holds 2 layers; expected 3, as the config says")
 
 
 @pytest.mark.parametrize("kind", ["tf1", "tf2"])
