@@ -26,7 +26,7 @@ from easymft.evaluation.experiment.results import CellResult, ItemScores, Scores
 from easymft.evaluation.metrics import DomainMetrics
 from easymft.files import remove_folder
 from easymft.model_zoo.averaging import move_to_mean
-from easymft.model_zoo.bert_files import read_vocabulary
+from easymft.model_zoo.tokenizer_files import read_vocabulary
 from easymft.training.inference import BatchInference
 
 DIVERGED_CODE = 3  # the exit code of a job whose training diverged

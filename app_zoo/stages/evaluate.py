@@ -18,7 +18,7 @@ from easymft.errors import DataError
 from easymft.evaluation.metrics import DomainMetrics
 from easymft.evaluation.plots import draw_confusion_matrix, save_figure
 from easymft.evaluation.reports import metrics_table, print_table, tell_never_predicted, write_metrics
-from easymft.model_zoo.bert_files import read_vocabulary
+from easymft.model_zoo.tokenizer_files import read_vocabulary
 
 
 def run(app: Application) -> None:

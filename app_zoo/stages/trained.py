@@ -10,8 +10,8 @@ from easymft.config.schema import ExperimentConfig, ModelConfig
 from easymft.data.labels import load_maps
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.errors import ConfigError
-from easymft.model_zoo.bert_files import read_vocabulary
 from easymft.model_zoo.pretrained import refill
+from easymft.model_zoo.tokenizer_files import read_vocabulary
 from easymft.modeling.classifier import TextClassifier
 from easymft.training.inference import BatchInference
 

@@ -118,7 +118,7 @@ def _settings(
     return {
         "version": _VERSION,
         "formats": [(file_format(path, data.format), path.endswith(".gz")) for path in paths],
-        "lower_case": vocabulary.lower_case,
+        **vocabulary.settings,
         "truncation_tie": _tie(data) if reading["pair"] else None,
         **data.model_dump(mode="json", include=set(_DATA_SETTINGS)),
         **reading,

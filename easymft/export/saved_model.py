@@ -93,7 +93,7 @@ def describe(model: ServingModel) -> dict[str, Any]:
         "max_sequence_length": model.preprocessor.max_sequence_length,
         "padding": "longest" if model.padded_length is None else model.padded_length,
         "truncation_tie": model.preprocessor.truncation_tie if model.pair else None,
-        "lower_case": vocabulary.lower_case,
+        **vocabulary.settings,
         "embedding": model.embedding,
         "signatures": signatures,
         "model_sha256": digest.hexdigest(),

@@ -8,13 +8,14 @@ import numpy as np
 
 from easymft.config.schema import ConvertConfig, ModelConfig
 from easymft.errors import CheckpointError
-from easymft.model_zoo.bert_files import write_config, write_google_config, write_vocabulary
+from easymft.model_zoo.bert_files import write_config, write_google_config
 from easymft.model_zoo.checkpoints import CHECKPOINT_NAME
 from easymft.model_zoo.folders import replace_folder
 from easymft.model_zoo.huggingface import write_extra, write_huggingface
 from easymft.model_zoo.pretrained import SAVED_FILES, PretrainedModel, load_pretrained
 from easymft.model_zoo.tf1 import write_tf1
 from easymft.model_zoo.tf2 import write_tf2
+from easymft.model_zoo.tokenizer_files import write_vocabulary
 from easymft.model_zoo.weight_map import Format
 
 LARGEST_DIFFERENCE = 1e-4

@@ -14,6 +14,8 @@ ALLOWED_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
+    "sentence_bert_config.json",
     "model.safetensors",
     "model.safetensors.index.json",
     "model-[0-9]*-of-[0-9]*.safetensors",

@@ -8,12 +8,13 @@ import re
 from pathlib import Path
 
 from easymft.errors import CheckpointError, one_line
-from easymft.model_zoo.bert_files import CONFIG_FILE, GOOGLE_CONFIG_FILE, read_json
+from easymft.model_zoo.bert_files import CONFIG_FILE, GOOGLE_CONFIG_FILE
 from easymft.model_zoo.checkpoints import find_checkpoint, is_object_checkpoint
 from easymft.model_zoo.folders import near_names, restore_folder
 from easymft.model_zoo.foreign import describe_foreign
 from easymft.model_zoo.hub import fetch_from_hub, looks_like_hub_name
 from easymft.model_zoo.huggingface import INDEX_FILE, WEIGHTS_FILE
+from easymft.model_zoo.json_files import read_json
 from easymft.model_zoo.registry import SHORT_NAMES, default_folder, fetch_short_name, near_short_names
 from easymft.model_zoo.tensor_store import list_names
 from easymft.model_zoo.weight_map import Format

@@ -6,19 +6,13 @@ from pathlib import Path
 from easymft.config.schema import ModelConfig
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError, ConfigError
-from easymft.model_zoo.bert_files import (
-    CONFIG_FILE,
-    GOOGLE_CONFIG_FILE,
-    is_text_classifier,
-    read_config,
-    read_pooling,
-    read_vocabulary,
-)
+from easymft.model_zoo.bert_files import CONFIG_FILE, GOOGLE_CONFIG_FILE, is_text_classifier, read_config, read_pooling
 from easymft.model_zoo.huggingface import open_huggingface
 from easymft.model_zoo.locate import Location, locate_weights
 from easymft.model_zoo.tensor_store import TensorPlan, TensorStore, list_names, plan_tensors
 from easymft.model_zoo.tf1 import open_tf1
 from easymft.model_zoo.tf2 import open_tf2
+from easymft.model_zoo.tokenizer_files import read_vocabulary
 from easymft.model_zoo.weight_map import HEAD_BIAS, POOLER
 from easymft.modeling.encoder_config import EncoderConfig, Pooling
 

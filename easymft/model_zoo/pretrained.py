@@ -11,7 +11,7 @@ import numpy as np
 from easymft.config.schema import ModelConfig
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError, ConfigError
-from easymft.model_zoo.bert_files import write_config, write_vocabulary
+from easymft.model_zoo.bert_files import write_config
 from easymft.model_zoo.folders import replace_folder
 from easymft.model_zoo.huggingface import read_extra, write_extra, write_huggingface
 from easymft.model_zoo.locate import locate_weights
@@ -24,6 +24,7 @@ from easymft.model_zoo.opening import (
     tell_weights,
 )
 from easymft.model_zoo.tensor_store import fill_encoder, list_names, read_head
+from easymft.model_zoo.tokenizer_files import write_vocabulary
 from easymft.model_zoo.weight_map import POOLER, WeightRow, get_variable, weight_rows
 from easymft.modeling.encoder import build_encoder
 from easymft.modeling.encoder_config import EncoderConfig, Pooling
