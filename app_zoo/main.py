@@ -22,6 +22,7 @@ from easymft.errors import ConfigError, EasyMFTError
 # pydantic and the applications (TensorFlow) are imported inside the functions that need them, so that --help is quick.
 
 _FLAGS = ("mode", "config", "set", "dry_run", "dump_config", "sample", "version", "help")
+_OS_ERROR = re.compile(r"I/O error: (.*?) \(os error \d+\)")  # as safetensors tells what the system said
 _OUT_OF_MEMORY = re.compile(r"OOM when allocating (.*?)(?: by allocator.*)?$", re.MULTILINE)
 # A full disk, a full quota, or a limit on the size of files (ulimit -f).
 _NO_ROOM = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)}
@@ -97,6 +98,9 @@ def _tell_lack(error: Exception) -> str | None:
     full = next((words for words in _NO_ROOM.values() if words in str(error)), None)
     if full is not None:
         return f"the output folder: {full}{_MAKE_ROOM}"
+    told = _OS_ERROR.search(str(error))
+    if told:
+        return f"the output folder: {told[1]}"
     found = _OUT_OF_MEMORY.search(str(error))
     return found and f"out of memory: {found[1]}; {_LESS_MEMORY}"
 

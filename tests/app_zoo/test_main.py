@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from safetensors import SafetensorError
 
 import app_zoo.main as command
 from easymft.errors import DataError
@@ -210,6 +211,12 @@ def test_out_of_memory(config_file, runs, capsys):
     runs.error = ResourceExhaustedError("/runs/x/resume/ckpt-200.data-00000-of-00001; No space left on device")
     assert command.main(words) == 2
     assert capsys.readouterr().err.startswith("easymft: error: the output folder: No space left on device; make room")
+    runs.error = SafetensorError("Error while serializing: I/O error: File too large (os error 27)")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err.startswith("easymft: error: the output folder: File too large; make room")
+    runs.error = SafetensorError("Error while serializing: I/O error: Read-only file system (os error 30)")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err == "easymft: error: the output folder: Read-only file system\n"
     runs.error = ResourceExhaustedError("too many open files")
     with pytest.raises(ResourceExhaustedError):
         command.main(words)

@@ -189,3 +189,9 @@ def test_what_is_written_may_stand_under_the_home_folder(tmp_path, monkeypatch):
     file.write_text('{"output_folder": "~/run", "data": {"cache_folder": "~/cache"}}')
     config = load_config(file)
     assert (config.output_folder, config.data.cache_folder) == (f"{tmp_path}/run", f"{tmp_path}/cache")
+
+
+def test_white_space_in_a_key_is_shown(write):
+    path = write(SMALL, train={"epochs ": 3})
+    with pytest.raises(ConfigError, match='train."epochs ": unknown key, did you mean "epochs"'):
+        load_config(path)
