@@ -5,6 +5,7 @@ from tensorflow_text import WordpieceTokenizer, normalize_utf8
 
 from easymft.data.vocabulary import Vocabulary
 from easymft.data.whole_tokens import WholeTokens
+from easymft.errors import CheckpointError
 
 MAX_CHARACTERS_PER_WORD = 100
 
@@ -52,6 +53,7 @@ class TextPreprocessor(tf.Module):
 
         Raises:
             ValueError: `max_sequence_length` or `truncation_tie` is none of these.
+            CheckpointError: Two added tokens are the same in normalised texts.
         """
         super().__init__(name="text_preprocessor")
         if max_sequence_length < 4:
@@ -67,7 +69,9 @@ class TextPreprocessor(tf.Module):
         }
         self._unknown = characters["[UNK]"]
         self._raw_tokens, self._normalized_tokens = self._whole_tokens(characters)
-        ids = vocabulary.ids | {character: vocabulary.ids[token] for token, character in characters.items()}
+        # Of a token that stands twice the last place counts.
+        ids = {token: place for place, token in enumerate(vocabulary.wordpiece_tokens) if token}
+        ids |= {character: vocabulary.ids[token] for token, character in characters.items()}
         self._table = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(tf.constant(list(ids)), tf.constant(list(ids.values()), tf.int64)),
             default_value=-1,
@@ -136,14 +140,18 @@ class TextPreprocessor(tf.Module):
         """Returns what finds the whole tokens in the text as it is, and in the normalised text."""
         tokens = self.vocabulary.whole_tokens
         raw = {token.content: characters[token.content] for token in tokens if not token.normalized}
-        # Of two that are the same once normalised the special one counts, or else the one with the smaller id.
-        late = sorted((token for token in tokens if token.normalized), key=lambda token: not token.special)
+        late = [token.content for token in tokens if token.normalized]
         normalized: dict[str, str] = {}
         if late:
             with tf.init_scope():
-                contents = self._normalize(tf.constant([token.content for token in late])).numpy()
+                contents = [content.decode() for content in self._normalize(tf.constant(late)).numpy()]
             for token, content in zip(late, contents, strict=True):
-                normalized.setdefault(content.decode(), characters[token.content])
+                if content in normalized:
+                    raise CheckpointError(
+                        f"The added tokens {late[contents.index(content)]!r} and {token!r} are both {content!r} "
+                        "in normalised texts: expected at most one of them."
+                    )
+                normalized[content] = characters[token]
         return (
             WholeTokens(raw, "raw_tokens") if raw else None,
             WholeTokens(normalized, "normalized_tokens") if normalized else None,

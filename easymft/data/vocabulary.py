@@ -4,7 +4,7 @@ import os
 import unicodedata
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ class AddedToken:
     Attributes:
         content: The token, one of the vocabulary's.
         normalized: Whether it is looked for in the normalised text, as `film` in `FILMS`; else in the text as it is.
-        special: Whether it is markup rather than text. Ids do not depend on it.
+        special: Whether it is markup rather than text. Ids hardly depend on it.
+        apart: Whether it stands behind the WordPiece vocabulary and not in it, so that no word or piece becomes it.
     """
 
     content: str
     normalized: bool = False
     special: bool = True
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ class Vocabulary:
         return len(self.tokens)
 
     @property
+    def wordpiece_tokens(self) -> tuple[str, ...]:
+        """The tokens that words of a text may become, up to the first that stands apart."""
+        apart = [self.ids[token.content] for token in self.added_tokens if token.apart]
+        return self.tokens[: min(apart, default=len(self.tokens))]
+
+    @property
     def special_tokens(self) -> tuple[str, ...]:
         """Those of [PAD] [UNK] [CLS] [SEP] [MASK] that the vocabulary holds."""
         return tuple(token for token in SPECIAL_TOKENS if token in self.ids)
@@ -111,9 +119,7 @@ class Vocabulary:
         if not self.tokenize_chinese_chars:
             settings["tokenize_chinese_chars"] = False
         if self.added_tokens:
-            settings["added_tokens"] = [
-                {"content": token.content, "normalized": token.normalized} for token in self.added_tokens
-            ]
+            settings["added_tokens"] = [asdict(token) for token in self.added_tokens]
         return settings
 
     @classmethod
@@ -133,13 +139,13 @@ class Vocabulary:
             raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a `vocab.txt`, under a temporary name first.
+        """Writes the WordPiece tokens as a `vocab.txt`, under a temporary name first.
 
         Raises:
             OSError: The file cannot be written.
         """
         with replacing(path) as part:
-            part.write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8", newline="\n")
+            part.write_text("".join(f"{token}\n" for token in self.wordpiece_tokens), encoding="utf-8", newline="\n")
 
 
 def read_tokens(path: str | os.PathLike[str]) -> list[str]:

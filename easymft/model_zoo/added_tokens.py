@@ -1,7 +1,7 @@
 """Tokens that a tokenizer's files declare beside the vocabulary, to be found whole in texts."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from easymft.data.vocabulary import SPECIAL_TOKENS, AddedToken, without_last_empty
@@ -77,6 +77,7 @@ def join_added(
     all_tokens = list(without_last_empty(tokens))
     ids = {token: number for number, token in enumerate(all_tokens)}
     found: dict[str, AddedToken] = {}
+    apart = set()
     declared = list(declared)
     for one in sorted((one for one in declared if one.number is not None), key=lambda one: one.number or 0):
         content, number = one.token.content, one.number
@@ -95,9 +96,10 @@ def join_added(
                 )
             all_tokens.append(content)
             ids[content] = number
+            apart.add(content)
     for one in declared:
         if one.token.content in ids:
-            found.setdefault(one.token.content, one.token)
+            found.setdefault(one.token.content, replace(one.token, apart=one.token.content in apart))
         elif not one.optional:
             raise CheckpointError(
                 f"{one.source}: token {one.token.content!r:.80} is none of the {len(all_tokens)} tokens of {source}, "

@@ -48,5 +48,6 @@ def check_values(source: str, values: dict[str, Any], expected: dict[str, tuple[
         value = values.get(name)
         # JSON's 1 is not its true.
         if not any(value == one and type(value) is type(one) for one in allowed):
-            shown = " or ".join(json.dumps(one, ensure_ascii=False) for one in allowed)
+            given = [one for one in allowed if one is not None] or allowed
+            shown = " or ".join(json.dumps(one, ensure_ascii=False) for one in given)
             raise CheckpointError(f"{source}: {name} is {json.dumps(value)[:80]}; expected {shown}: {why}")

@@ -1,6 +1,5 @@
 """The vocabulary of a model from its tokenizer's files, and back."""
 
-import dataclasses
 import unicodedata
 import warnings
 from collections.abc import Sequence
@@ -52,7 +51,8 @@ def read_vocabulary(folder: Path | None, vocabulary_file: str | None, lower_case
     settings = _choose(folder, config, rules, lower_case)
     lower = settings.get("do_lower_case")
     if lower is None:
-        lower = _guess_lower_case(source, tokens)
+        whole = {token.content for token in added}
+        lower = _guess_lower_case(source, [token for token in tokens if token not in whole])
     strip = settings.get("strip_accents")
     chinese = settings.get("tokenize_chinese_chars", True) is True
     try:
@@ -88,7 +88,8 @@ def write_vocabulary(folder: Path, vocabulary: Vocabulary, max_length: int) -> N
 
 
 def _written(token: AddedToken) -> dict[str, Any]:
-    return {**dataclasses.asdict(token), "lstrip": False, "rstrip": False, "single_word": False}
+    flags = {"lstrip": False, "rstrip": False, "single_word": False}
+    return {"content": token.content, "normalized": token.normalized, "special": token.special, **flags}
 
 
 def _read_tokens(
@@ -99,9 +100,9 @@ def _read_tokens(
         return read_tokens(vocabulary_file), vocabulary_file
     if folder is not None and (folder / VOCABULARY_FILE).is_file():
         tokens = read_tokens(folder / VOCABULARY_FILE)
-        if rules is not None:
-            _check_same(folder / VOCABULARY_FILE, tokens, rules)
-        return tokens, str(folder / VOCABULARY_FILE)
+        if rules is None:
+            return tokens, str(folder / VOCABULARY_FILE)
+        _check_same(folder / VOCABULARY_FILE, tokens, rules)
     if folder is not None and rules is not None:
         return rules.tokens(str(folder / TOKENIZER_FILE)), str(folder / TOKENIZER_FILE)
     raise CheckpointError(f"{folder}: no {VOCABULARY_FILE} or {TOKENIZER_FILE}; give model.vocabulary_file")
