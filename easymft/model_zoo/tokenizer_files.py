@@ -159,10 +159,15 @@ def _shown(value: bool | None) -> str:
     return "null" if value is None else str(value).lower()
 
 
+def _is_capital(character: str) -> bool:
+    """Whether it is one that lower-casing changes: a Roman numeral's sign is no letter, and some have no small form."""
+    return unicodedata.category(character) in ("Lu", "Lt") and character.lower() != character
+
+
 def _guess_lower_case(source: str, tokens: Sequence[str]) -> bool:
     """False exactly if a word has a capital; markers such as [CLS], <S> or [E1] are no words."""
     words = [word for word in (token.removeprefix("##") for token in tokens) if word.isalnum()]
-    capital = [word for word in words if any(unicodedata.category(character) in ("Lu", "Lt") for character in word)]
+    capital = [word for word in words if any(_is_capital(character) for character in word)]
     small = [word for word in words if word != word.upper()]
     if capital and len(capital) < _FEW * len(small):
         warnings.warn(
