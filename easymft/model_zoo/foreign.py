@@ -63,6 +63,11 @@ def describe_foreign(names: Iterable[str]) -> str | None:
     return None
 
 
+def list_files(folder: Path) -> list[str]:
+    """What a folder and the folders in it hold, by their paths in it, sorted."""
+    return sorted(str(entry.relative_to(folder)) for pattern in ("*", "*/*") for entry in folder.glob(pattern))
+
+
 def is_lfs_pointer(file: Path) -> bool:
     """Whether a file is a Git LFS pointer: the small text that stands for it where git-lfs did not fetch it."""
     try:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from easymft.errors import CheckpointError, one_line
-from easymft.model_zoo.foreign import describe_foreign, is_lfs_pointer
+from easymft.model_zoo.foreign import describe_foreign, is_lfs_pointer, list_files
 from easymft.model_zoo.tensor_store import TensorStore, list_names
 from easymft.model_zoo.weight_map import HEAD_BIAS, HEAD_KERNEL, get_variable, weight_rows
 
@@ -149,10 +149,10 @@ def _tensor_files(folder: Path) -> list[Path]:
         if absent:
             raise CheckpointError(f"{folder / INDEX_FILE}: its files are missing: {list_names(absent)}")
         return [folder / name for name in names]
-    names = sorted(file.name for file in folder.iterdir())
-    foreign = describe_foreign(names)
+    foreign = describe_foreign(list_files(folder))
     if foreign is not None:
         raise CheckpointError(f"{folder}: no {WEIGHTS_FILE}, but {foreign}")
+    names = sorted(file.name for file in folder.iterdir())
     raise CheckpointError(f"{folder}: no {WEIGHTS_FILE} or {INDEX_FILE}; found {list_names(names) or 'nothing'}")
 
 

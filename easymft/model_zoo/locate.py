@@ -11,7 +11,7 @@ from easymft.errors import CheckpointError, one_line
 from easymft.model_zoo.bert_files import CONFIG_FILE, GOOGLE_CONFIG_FILE
 from easymft.model_zoo.checkpoints import find_checkpoint, is_object_checkpoint
 from easymft.model_zoo.folders import near_names, restore_folder
-from easymft.model_zoo.foreign import describe_foreign
+from easymft.model_zoo.foreign import describe_foreign, list_files
 from easymft.model_zoo.hub import fetch_from_hub, looks_like_hub_name
 from easymft.model_zoo.huggingface import INDEX_FILE, WEIGHTS_FILE
 from easymft.model_zoo.json_files import read_json
@@ -20,6 +20,8 @@ from easymft.model_zoo.tensor_store import list_names
 from easymft.model_zoo.weight_map import Format
 
 _BEST, _STATUS_FILE = "best", "run.json"  # of a run's folder
+_RUN_FIRST = "if it is the output folder of a run, run that first (--mode meta_tune or finetune)"
+_DEEPER = (f"*/{WEIGHTS_FILE}", f"*/*/{WEIGHTS_FILE}", "*/*.ckpt*.index")  # where weights may be below a folder
 _MODULES_FILE = "modules.json"  # of a sentence-transformers folder
 # First parts of paths that are hardly names of owners on the hub, and may not exist yet.
 _FOLDERS = ("run", "runs", "out", "output", "outputs", "weights", "models", "model", "checkpoints", "data")
@@ -110,7 +112,7 @@ def _not_found(weights: str, path: Path, weights_format: str) -> str:
     elif re.match("https?://", weights):
         text += "; expected a folder, or a name of the Hugging Face hub, owner/model, without the address"
     elif "/" in weights or weights_format == "run":
-        text += "; the folder of a run holds weights once --mode meta_tune or finetune was run with it"
+        text += f"; {_RUN_FIRST}"
     if weights_format != "auto":
         return text
     hub = '; for a model of the Hugging Face hub set model.weights_format to "name"'
@@ -143,16 +145,16 @@ def _locate_path(path: Path) -> Location:
     inner = _inner_folder(path)
     if inner is not None or any((path / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE)):
         return Location("huggingface", inner or path, None, f"Hugging Face folder {inner or path}")
-    names = sorted(entry.name for entry in path.iterdir())
-    foreign = describe_foreign(names)
+    deeper = sorted(str(file.parent) for pattern in _DEEPER for file in path.glob(pattern))
+    if deeper:
+        raise CheckpointError(f"{path}: holds no weights itself; name one of {list_names(deeper)}")
+    foreign = describe_foreign(list_files(path))
     if foreign is not None:
         raise CheckpointError(f"{path}: holds no weights that EasyMFT reads, but {foreign}")
     if (path / GOOGLE_CONFIG_FILE).is_file():
         raise CheckpointError(f"{path}: holds {GOOGLE_CONFIG_FILE} but no TF checkpoint (.index and .data files)")
-    raise CheckpointError(
-        f"{path}: no weights here; found {list_names(names) or 'nothing'}; the folder of a run holds them once --mode "
-        "meta_tune or finetune was run with it"
-    )
+    names = list_names(sorted(entry.name for entry in path.iterdir())) or "nothing"
+    raise CheckpointError(f"{path}: no weights here; found {names}; {_RUN_FIRST}")
 
 
 def _wrong_file(path: Path) -> str:
