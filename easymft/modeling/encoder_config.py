@@ -28,6 +28,7 @@ _SIZES = {
     "max_position_embeddings": "max_position_embeddings",
     "type_vocab_size": "type_vocab_size",
 }
+_RATES = {"dropout": "hidden_dropout_prob", "attention_dropout": "attention_probs_dropout_prob"}
 # What Google's BERT and Hugging Face's mean where a config.json leaves a field out; any other value is another network.
 _FIXED = {
     "model_type": "bert",
@@ -74,17 +75,9 @@ class EncoderConfig:
                 none, or the activation is unknown.
         """
         for name in _SIZES:
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise CheckpointError(f"encoder config: {name} is {shorten(value)}; expected a positive integer")
-        for name in ("dropout", "attention_dropout"):
-            rate = getattr(self, name)
-            if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0.0 <= rate < 1.0:
-                raise CheckpointError(f"encoder config: {name} is {shorten(rate)}; expected a number from 0 to below 1")
-        if self.num_layers > MOST_LAYERS:
-            raise CheckpointError(
-                f"encoder config: num_layers is {shorten(self.num_layers)}; expected at most {MOST_LAYERS}"
-            )
+            _check_size(getattr(self, name), name, f"encoder config: {name}")
+        for name in _RATES:
+            _check_rate(getattr(self, name), f"encoder config: {name}")
         if self.num_values > MOST_VALUES:
             sizes = ", ".join(f"{name} {shorten(getattr(self, name))}" for name in _SIZES)
             raise CheckpointError(
@@ -132,14 +125,14 @@ class EncoderConfig:
             expected_names = ", ".join(_FROM_HUGGINGFACE_ACTIVATION)
             raise CheckpointError(f"{source}: hidden_act is {shorten(activation)}; expected one of {expected_names}")
         sizes = {ours: values[theirs] for ours, theirs in _SIZES.items() if theirs in values}
+        rates = {ours: values[theirs] for ours, theirs in _RATES.items() if theirs in values}
+        for ours, value in sizes.items():
+            _check_size(value, ours, f"{source}: {_SIZES[ours]}")
+        for ours, value in rates.items():
+            _check_rate(value, f"{source}: {_RATES[ours]}")
         try:
-            return cls(
-                **sizes,
-                activation=_FROM_HUGGINGFACE_ACTIVATION[activation],
-                dropout=values.get("hidden_dropout_prob", 0.1),
-                attention_dropout=values.get("attention_probs_dropout_prob", 0.1),
-            )
-        except CheckpointError as error:
+            return cls(**sizes, **rates, activation=_FROM_HUGGINGFACE_ACTIVATION[activation])
+        except CheckpointError as error:  # of sizes that do not fit one another
             raise CheckpointError(f"{source}: {error}") from error
 
     def to_huggingface(self) -> dict[str, Any]:
@@ -148,10 +141,21 @@ class EncoderConfig:
             "model_type": "bert",
             **{theirs: getattr(self, ours) for ours, theirs in _SIZES.items()},
             "hidden_act": "gelu" if self.activation == "gelu" else "gelu_new",
-            "hidden_dropout_prob": self.dropout,
-            "attention_probs_dropout_prob": self.attention_dropout,
+            **{theirs: getattr(self, ours) for ours, theirs in _RATES.items()},
             "layer_norm_eps": LAYER_NORM_EPSILON,
             "initializer_range": 0.02,
             "position_embedding_type": "absolute",
             "pad_token_id": 0,
         }
+
+
+def _check_size(value: Any, name: str, where: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise CheckpointError(f"{where} is {shorten(value)}; expected a positive integer")
+    if name == "num_layers" and value > MOST_LAYERS:
+        raise CheckpointError(f"{where} is {shorten(value)}; expected at most {MOST_LAYERS}")
+
+
+def _check_rate(value: Any, where: str) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0.0 <= value < 1.0:
+        raise CheckpointError(f"{where} is {shorten(value)}; expected a number from 0 to below 1")
