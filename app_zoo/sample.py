@@ -82,4 +82,5 @@ def _tell(folder: Path, contents: dict[Path, bytes]) -> str:
     tables, configs = (", ".join(path.name for path in contents if path.suffix == end) for end in (".tsv", ".json"))
     first = shlex.quote((folder / "meta_tune.json").as_posix())
     commands = "".join(f"  easymft --mode {mode:9} --config {first}\n" for mode in _FIRST_MODES)
-    return f"Written to {folder}:\n  tables   {tables}\n  configs  {configs}\n\nNext, from this same folder:\n{commands}"
+    written = f"Written to {folder}:\n  tables   {tables}\n  configs  {configs}\n"
+    return f"{written}\nNext, where you are now:\n{commands}"

@@ -165,8 +165,9 @@ def run_process(folder: Path, job: Job) -> None:
     log = folder / "logs" / f"{_name(job.keys()[0])}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w", encoding="utf-8") as stream:
-        # In a group of its own, so that an interrupt at the keyboard is this process's to pass on.
-        process = subprocess.Popen(command(folder, job), stdout=stream, stderr=subprocess.STDOUT, process_group=0)
+        # In a session of its own, so that an interrupt at the keyboard is this process's to pass on.
+        words, errors = command(folder, job), subprocess.STDOUT
+        process = subprocess.Popen(words, stdout=stream, stderr=errors, start_new_session=True)
     try:
         code = process.wait()
     except KeyboardInterrupt:

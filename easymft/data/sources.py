@@ -49,11 +49,14 @@ def digest_files(paths: Sequence[str]) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
+        file_digest = hashlib.sha256()  # hashlib.file_digest came with Python 3.11
         try:
             with open(path, "rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+                while block := stream.read(1 << 20):
+                    file_digest.update(block)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+        digest.update(file_digest.digest())
     return digest.hexdigest()
 
 
