@@ -31,10 +31,11 @@ find_python() {
   fail "$expected is needed and was not found (${seen# }) Install one, then run this again."
 }
 
-# Where Python comes without ensurepip, which puts pip into an environment (Debian packs it apart), its own pip does that.
+# The newest pip, since the one that comes with Python 3.10 finds no versions that go together. Where Python comes without
+# ensurepip, which puts pip into an environment (Debian packs it apart), its own pip does that.
 make_environment() {
   if "$1" -c 'import ensurepip' 2>/dev/null; then
-    "$1" -m venv "$environment"
+    "$1" -m venv --upgrade-deps "$environment"
   else
     "$1" -m venv --without-pip "$environment" && "$1" -m pip --python "$environment/bin/python" install -qq pip
   fi
