@@ -202,6 +202,8 @@ def _prepare_environment() -> None:
         print(f"easymft: note: {note}", file=sys.stderr)
     for name in ("tensorflow", "absl", "tf_keras", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # google.api_core, which TensorFlow imports, says so on Python 3.10, and of itself alone.
+    warnings.filterwarnings("ignore", "You are using a non-supported Python version", FutureWarning)
 
 
 if __name__ == "__main__":

@@ -101,5 +101,16 @@ def test_top_level_package_says_whose_it_is():
     assert "distribution `easymft`" in app_zoo.__doc__
 
 
+def test_command_does_not_tell_what_a_library_thinks_of_an_old_python():
+    code = """
+import warnings, app_zoo.main
+app_zoo.main._prepare_environment()
+warnings.warn("You are using a non-supported Python version (3.10.13). Google will not post any", FutureWarning)
+warnings.warn("told", FutureWarning)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and "told" in done.stderr and "non-supported" not in done.stderr
+
+
 def test_library_runs_as_a_module():
     assert run(sys.executable, "-m", "easymft", "--help", cwd=ROOT).startswith("EasyMFT: meta fine-tuning")
