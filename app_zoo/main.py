@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
@@ -150,6 +151,11 @@ def _run(arguments: _Arguments) -> int:
         return 0
     if arguments.version:
         sys.stdout.write(render_version())
+        return 0
+    if arguments.sample is not None:
+        from app_zoo.sample import write_sample
+
+        sys.stdout.write(write_sample(Path(arguments.sample)))
         return 0
     if arguments.mode is None and not arguments.dump_config:
         raise ConfigError(f"--mode is missing; one of {', '.join(MODES)} (see easymft --help)")
