@@ -364,5 +364,6 @@ def _check_accumulation(config: ExperimentConfig) -> Iterator[Problem]:
 
 def _check_outputs(config: ExperimentConfig) -> Iterator[Problem]:
     file = config.prediction.output_file
-    if file is not None and not file.endswith((".tsv", ".jsonl")):
-        yield _problem(config, "prediction.output_file", "a file name that ends in .tsv or .jsonl")
+    if file is not None and not file.lower().endswith((".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")):
+        expected = "a file name that ends in .csv, .tsv, .jsonl, .parquet or .xlsx"
+        yield _problem(config, "prediction.output_file", expected)

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any, Protocol
 
@@ -19,6 +19,11 @@ _JSON_MARK = {b"easymft": b"json"}  # in a field's metadata
 def is_json(field: pa.Field) -> bool:
     """Whether a column of `Chunk.table` holds JSON texts in place of values that no Arrow column can hold."""
     return field.metadata == _JSON_MARK
+
+
+def as_json_field(name: str) -> pa.Field:
+    """A column of JSON texts."""
+    return pa.field(name, pa.string(), metadata=_JSON_MARK)
 
 
 def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -41,6 +46,9 @@ class Chunk(Protocol):
     rows: np.ndarray
     problems: list[Problem]
 
+    def whole(self) -> "Chunk":
+        """The same with those rows in their places: their values as far as they are there, else None."""
+
     def column(self, position: int) -> list[Any]:
         """Returns the [n] values of a column."""
 
@@ -58,6 +66,19 @@ class ListChunk:
     columns: list[list[Any]]
     problems: list[Problem] = field(default_factory=list)
     arrow_type: pa.DataType | None = None
+
+    def whole(self) -> "ListChunk":
+        """The same with the rows of `problems` in their places: their values as far as they are there, else None."""
+        broken = {problem.row: problem.cells for problem in self.problems}
+        if not broken:
+            return self
+        rows = np.concatenate([self.rows, np.fromiter(broken, np.int64)])
+        order = np.argsort(rows)
+        columns = []
+        for at, values in enumerate(self.columns):
+            all_values = [*values, *(_held(cells[at]) if at < len(cells) else None for cells in broken.values())]
+            columns.append([all_values[place] for place in order])
+        return replace(self, rows=rows[order], columns=columns, problems=[])
 
     def column(self, position: int) -> list[Any]:
         """Returns the [n] values of a column."""
@@ -83,7 +104,16 @@ def _column(name: str, values: list[Any], arrow_type: pa.DataType | None) -> tup
                 array = pa.array(values, type=kind)
                 return pa.field(name, array.type), array
     # Arrow would change values of other kinds (1 beside 2.5 to 1.0), or refuse them.
-    return pa.field(name, pa.string(), metadata=_JSON_MARK), pa.array(map(_as_json, values), pa.string())
+    return as_json_field(name), pa.array(map(_as_json, values), pa.string())
+
+
+def _held(value: Any) -> Any:
+    """A value of a bad row, or None where no file in UTF-8 and JSON can hold it."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False, default=str).encode()
+    except ValueError:
+        return None
+    return value
 
 
 def _as_json(value: Any) -> str | None:
@@ -97,6 +127,10 @@ class ArrowChunk:
     rows: np.ndarray
     arrow: pa.Table
     problems: list[Problem] = field(default_factory=list)
+
+    def whole(self) -> "ArrowChunk":
+        """The same, as each row of an Arrow table is there."""
+        return self
 
     def column(self, position: int) -> list[Any]:
         """Returns the [n] values of a column."""

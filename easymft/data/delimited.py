@@ -82,7 +82,7 @@ class DelimitedReader:
         message = (
             f"{len(fields)} field{'s' * (len(fields) != 1)}, expected {len(self.names)} ({names}); it holds {start}"
         )
-        return Problem(self._path, row, None, " | ".join(fields), message)
+        return Problem(self._path, row, None, " | ".join(fields), message, tuple(self._cleaned(fields)))
 
 
 def decode_lines(path: str, number: int, lines: list[bytes]) -> tuple[list[int], list[str], list[Problem]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -77,7 +78,7 @@ class JsonLinesReader:
         known = set(self.names)
         for rows, objects, problems in self._records:
             pairs = [(row, one, self._problem(row, one, known)) for row, one in zip(rows, objects, strict=True)]
-            problems += [problem for _, _, problem in pairs if problem]
+            problems += [replace(bad, cells=tuple(map(one.get, self.names))) for _, one, bad in pairs if bad]
             rows = [row for row, _, problem in pairs if not problem]
             objects = [one for _, one, problem in pairs if not problem]
             columns = [[one.get(name) for one in objects] for name in self.names]

@@ -1,7 +1,7 @@
 """Reads examples from TSV, CSV, JSON Lines and Parquet files: the one way in which texts and labels enter EasyMFT."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class ExampleBatch:
         weight: [n] float32, at least 0; None likewise.
         id: [n] strings; None likewise.
         typicality: [n] float32; None likewise.
+        problem: [n] what is wrong with each row, None for good ones, where bad rows are kept; else None.
     """
 
     table: pa.Table
@@ -54,6 +55,7 @@ class ExampleBatch:
     weight: np.ndarray | None
     id: list[str] | None
     typicality: np.ndarray | None
+    problem: list[str | None] | None = None
 
 
 def read_examples(
@@ -68,6 +70,7 @@ def read_examples(
     unread_columns: Collection[str] = (),
     chunk_size: int = 8192,
     skipped_rows: SkippedRows | None = None,
+    keep_bad_rows: bool = False,
 ) -> Iterator[ExampleBatch]:
     """Yields the examples of all files, in memory that does not grow with them.
 
@@ -83,6 +86,8 @@ def read_examples(
         unread_columns: Fields that may be absent, and whose values are neither checked nor handed on.
         chunk_size: Rows read at once; a batch has at most as many.
         skipped_rows: Takes the bad rows; needed with `data.bad_rows` "skip", unused with "stop".
+        keep_bad_rows: With "skip", batches hold the bad rows too, in their places, and say what is wrong (`problem`);
+            what their fields hold, `table` aside, is not to be used.
 
     Yields:
         Batches of at least one row. With "stop", none follows the first bad row.
@@ -96,14 +101,15 @@ def read_examples(
         raise ValueError(f"skipped_rows is None, expected a SkippedRows as data.bad_rows is {data.bad_rows!r}")
     optional = set(optional_columns) | set(unread_columns) | (set() if need_label else {"label"})
     bad = BadRows(data.bad_row_limit, skipped_rows if data.bad_rows == "skip" else None)
-    checker = _RowChecker(data, labels, domains, optional, unread_columns)
+    keep_bad = keep_bad_rows and data.bad_rows == "skip"
+    checker = _RowChecker(data, labels, domains, optional, unread_columns, keep_bad)
     good_rows = 0
     for path in expand_files(files):
         for chunk in checker.open(path, chunk_size):
             batch, problems = checker.check(chunk)
             bad.add(problems)
             if batch is not None and not bad.stopped:
-                good_rows += len(batch.rows)
+                good_rows += len(batch.rows) if batch.problem is None else batch.problem.count(None)
                 yield batch
     bad.finish(good_rows)
 
@@ -118,11 +124,12 @@ class _RowChecker:
         domains: LabelMap | None,
         optional: Collection[str],
         unread: Collection[str],
+        keep_bad: bool = False,
     ):
         self._data = data
         self._labels = None if labels is None else labels.names
         self._domains = None if domains is None else domains.names
-        self._optional, self._unread = optional, unread
+        self._optional, self._unread, self._keep_bad = optional, unread, keep_bad
         self._first: tuple[str, tuple[str, ...]] | None = None
         self._file = ""
         self._names: tuple[str, ...] = ()
@@ -173,13 +180,18 @@ class _RowChecker:
             )
 
     def check(self, chunk: Chunk) -> tuple[ExampleBatch | None, list[Problem]]:
-        """Returns the good rows of a chunk, None where there are none, and what is wrong with the others."""
+        """Returns the rows of a chunk to hand on, None where there are none, and what is wrong with the bad ones."""
         problems: list[Problem] = list(chunk.problems)
-        bad = np.zeros(len(chunk.rows), bool)
+        if self._keep_bad:
+            chunk = chunk.whole()
+        bad = np.isin(chunk.rows, [problem.row for problem in problems])
+        broken = bad.copy()
         fields: dict[str, Any] = {}
         for field, position in self._located.items():
 
             def report(index: int, value: Any, problem: str, column: str = self._names[position]) -> None:
+                if broken[index]:  # which is said of the row as a whole
+                    return
                 bad[index] = True
                 row = int(chunk.rows[index])
                 if row == 1 and self._no_header and problem.startswith("unknown "):
@@ -187,6 +199,8 @@ class _RowChecker:
                 problems.append(Problem(self._file, row, column, "" if value is None else str(value), problem))
 
             fields[field] = self._check_field(field, chunk.column(position), report)
+        if self._keep_bad and len(bad):
+            return replace(self._batch(chunk, fields, None), problem=_reasons(chunk.rows, problems)), problems
         if bad.all():
             return None, problems
         keep = ~bad if bad.any() else None
@@ -217,3 +231,10 @@ class _RowChecker:
                     fields[field] = [value for value, good in zip(values, keep, strict=True) if good]
         everything = dict.fromkeys(("text", "text_pair", "domain", "label", "weight", "id", "typicality")) | fields
         return ExampleBatch(table=table, file=self._file, first_row=int(rows[0]), rows=rows, **everything)
+
+
+def _reasons(rows: np.ndarray, problems: list[Problem]) -> list[str | None]:
+    found: dict[int, list[str]] = {}
+    for problem in problems:
+        found.setdefault(problem.row, []).append(problem.reason)
+    return ["; ".join(found[row]) if row in found else None for row in rows.tolist()]

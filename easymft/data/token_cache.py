@@ -87,9 +87,11 @@ def build_token_dataset(
     key, row_count = _content_key(paths, settings, vocabulary)
     folder = Path(cache_folder) / key
     if (folder / SUMMARY_FILE).exists():
+        tokens = TokenDataset.load(folder)
         if skipped_rows is not None:
             _replay_skipped_rows(folder / _SKIPPED_FILE, paths, skipped_rows)
-        return TokenDataset.load(folder)
+            skipped_rows.add_kept(tokens.num_examples)
+        return tokens
     preprocessor = TextPreprocessor(vocabulary, data.max_sequence_length, _tie(data))
     with _temporary_folder(folder) as temporary, _SkippedRowsCopy(temporary, paths, skipped_rows) as copy:
         batches = read_examples(paths, data, chunk_size=_CHUNK_ROWS, skipped_rows=copy, **reading)
@@ -178,7 +180,11 @@ class _SkippedRowsCopy(SkippedRows):
         super().add(problem)
         if self._target is not None:
             self._target.add(problem)
-        self._copy.write(json.dumps(asdict(problem) | {"file": self._numbers[problem.file]}) + "\n")
+        self._copy.write(json.dumps(asdict(problem) | {"file": self._numbers[problem.file], "cells": ()}) + "\n")
+
+    def add_kept(self, rows: int) -> None:
+        if self._target is not None:
+            self._target.add_kept(rows)
 
     def close(self, *, discard: bool = False) -> None:
         self._copy.close()

@@ -386,7 +386,7 @@ def test_places_of_predictions(trained):
     assert trained.fail("predict", f"prediction.output_file={file}/x.tsv").startswith(
         "prediction.output_file: cannot write to @/test.tsv/x.tsv: @/test.tsv is a file"
     )
-    assert 'ends in .tsv or .jsonl, got "p.csv"' in trained.fail("predict", "prediction.output_file=p.csv")
+    assert '.parquet or .xlsx, got "p.txt"' in trained.fail("predict", "prediction.output_file=p.txt")
     assert trained.snapshot() == before
 
 
