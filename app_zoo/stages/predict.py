@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 from rich.progress import Progress
+from scipy.special import softmax
 
 from app_zoo.base import Application
 from app_zoo.inputs import padded_length
@@ -91,7 +92,7 @@ def _columns(
     """The columns of `_schema`; a row with a problem has nothing but it."""
     bad = np.zeros(len(probabilities), bool) if problem is None else np.array([one is not None for one in problem])
     predicted = np.where(bad, None, np.array(labels, object)[probabilities.argmax(1)])
-    shares = np.where(bad[:, np.newaxis], None, probabilities.astype(np.float64).round(_DECIMALS))
+    shares = np.where(bad[:, np.newaxis], None, probabilities.round(_DECIMALS))
     columns = {"predicted_label": predicted.tolist()}
     columns |= {f"probability_{label}": shares[:, index].tolist() for index, label in enumerate(labels)}
     return columns if problem is None else columns | {"problem": problem}
@@ -118,12 +119,12 @@ class Predictor:
         self._parts, self._inference = trained.parts, PartInference(app, trained)
 
     def __call__(self, batch: ExampleBatch) -> np.ndarray:
-        """Probabilities [n, M] float32 of a batch's rows; of bad ones they say nothing."""
+        """Probabilities [n, M] float64 of a batch's rows; of bad ones they say nothing."""
         logits = np.zeros([len(batch.rows), self._num_labels], np.float32)
         for part, rows in self._rows_by_model(batch).items():
             for index, outputs in self._inference(part)(self._dataset(batch, rows)):
                 logits[index] = outputs["logits"]
-        return tf.nn.softmax(logits).numpy()
+        return softmax(logits.astype(np.float64), axis=1)
 
     def _rows_by_model(self, batch: ExampleBatch) -> dict[str, np.ndarray]:
         good = np.array([not problem for problem in batch.problem or [None] * len(batch.rows)])

@@ -371,7 +371,10 @@ def test_domains_of_predict(trained, tmp_path):
     message = project.fail("predict")
     assert message == "@/test.tsv: row 3, column 'domain': unknown domain 'dvd', expected one of book"
     project.succeed("predict", "data.bad_rows=skip")
-    assert len((project.folder / "domains/predictions.tsv").read_text().splitlines()) == 2
+    found = project.read_rows("domains/predictions.tsv")
+    expected = ["", "column 'domain': unknown domain 'dvd', expected one of book"]
+    assert [row["problem"] for row in found] == expected and found[0]["predicted_label"]
+    assert [found[1][name] for name in ("predicted_label", "probability_neg", "probability_pos")] == ["", "", ""]
     project.write_rows("test.tsv", project.make_rows(4, domains=("dvd",)))
     message = project.fail("evaluate")
     assert message.endswith("of a domain that the run in @/domains has a model for, expected some of book")
