@@ -32,7 +32,7 @@ def same_form(stem: Path, files: Sequence[str], data: DataConfig) -> tuple[Path,
         (path, header): `<stem>.tsv`, with or without a header line as the input, where all input is unquoted TSV; else
         `<stem>.jsonl`, which can hold any text.
     """
-    formats = {file_format(file, data.format) for file in expand_files(files)}
+    formats = {file_format(file, data.format, data.encoding) for file in expand_files(files)}
     if formats == {"tsv"} and not data.quoting:
         return stem.with_name(stem.name + ".tsv"), has_header(data)
     return stem.with_name(stem.name + ".jsonl"), True
