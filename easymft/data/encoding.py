@@ -20,6 +20,7 @@ _MARKS = (
 )
 _MANY_NULS = 0.2  # of UTF-16 texts in Latin letters it is half of the bytes
 _FEW_SPECIAL = 0.3  # the share of letters beyond ASCII in a text of Western Europe
+_NOT_IN_CP1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")
 
 
 def find_encoding(path: str, head: bytes, configured: str | None) -> str:
@@ -158,6 +159,8 @@ def _transcoded(path: str, blocks: Iterator[bytes], encoding: str) -> Iterator[b
         try:
             text = decoder.decode(block, final=not block)
         except UnicodeError as error:
+            if isinstance(error, UnicodeDecodeError):
+                row += error.object[: error.start].decode(encoding, errors="ignore").count("\n")
             raise DataError(f"{path}: from row {row} on, is not {encoding} throughout ({error}).") from error
         if row == 1:
             text = text.removeprefix("\ufeff")
@@ -220,14 +223,13 @@ class LineDecoder:
         return Problem(self._path, row, None, value, message)
 
     def _hint(self, line: bytes) -> str:
-        if self._seen_utf8 or not line.decode(errors="ignore").isascii():
+        read = line.decode(errors="surrogateescape")
+        bad = sum("\udc80" <= one <= "\udcff" for one in read)
+        if self._seen_utf8 or sum(not one.isascii() for one in read) > 2 * bad:
             return "; other letters are UTF-8, so mend this row, or set data.bad_rows: skip"
-        try:
-            text = line.decode("cp1252")
-        except UnicodeDecodeError:
-            text = ""
-        letters = [one for one in text if one.isalpha()]
-        if text and sum(not one.isascii() for one in letters) <= max(1, _FEW_SPECIAL * len(letters)):
+        special = len(line) - len(line.decode("ascii", errors="ignore"))
+        letters = special + sum(one.isascii() and one.isalpha() for one in read)
+        if special <= max(1, _FEW_SPECIAL * letters) and not _NOT_IN_CP1252.intersection(line):
             return '; it looks like Windows\' cp1252: set data.encoding: "cp1252"'
         return (
             "; set data.encoding to the encoding it has, such as cp1251 (Cyrillic), gb18030 (Chinese), shift_jis "
