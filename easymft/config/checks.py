@@ -8,6 +8,7 @@ from typing import Any, get_args
 from easymft.config.expectations import PathParts, format_path, format_value, nearest
 from easymft.config.presets import DOMAIN_LOSS_WEIGHT, WEIGHTING, preset_value
 from easymft.config.schema import ExperimentConfig, MethodName
+from easymft.config.text_files import find_text_file_problems
 from easymft.errors import ConfigError
 
 
@@ -196,6 +197,8 @@ def _check_files(config: ExperimentConfig) -> Iterator[Problem]:
             yield _problem(config, path, f"each file once ({format_value(file)} is repeated)")
         if "" in files:
             yield _problem(config, path, "names of files or globs, none of them empty")
+    for path, expected in find_text_file_problems(config.data):
+        yield _problem(config, path, expected)
 
 
 def _check_names(config: ExperimentConfig) -> Iterator[Problem]:

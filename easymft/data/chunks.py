@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import NoneType
@@ -14,6 +15,7 @@ from easymft.data.bad_rows import Problem
 
 _PLAIN = {str, int, float, bool}
 _JSON_MARK = {b"easymft": b"json"}  # in a field's metadata
+_OWN_NAME = b"easymft.name"
 
 
 def is_json(field: pa.Field) -> bool:
@@ -26,6 +28,11 @@ def as_json_field(name: str) -> pa.Field:
     return pa.field(name, pa.string(), metadata=_JSON_MARK)
 
 
+def own_name(field: pa.Field) -> str:
+    """The name that a column of `Chunk.table` has in its file, where it may be empty or stand more than once."""
+    return (field.metadata or {}).get(_OWN_NAME, field.name.encode()).decode()
+
+
 def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
     """The rows of a `Chunk.table`, with the values that the file has."""
     rows = table.to_pylist()
@@ -35,16 +42,23 @@ def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
+def renamed(field: pa.Field, name: str, own: str) -> pa.Field:
+    """`field` with a name that no other column has, and with that of the file where it is another (see `own_name`)."""
+    return field.with_name(name) if own == name else field.with_name(name).with_metadata({_OWN_NAME: own})
+
+
 class Chunk(Protocol):
     """Some rows of one file: well-formed, their values not yet checked.
 
     Attributes:
         rows: [n] int64, the rows' 1-based numbers.
         problems: Rows in between that are not well-formed.
+        lines: Row -> number of its first line, of rows of both kinds where it is another number.
     """
 
     rows: np.ndarray
     problems: list[Problem]
+    lines: dict[int, int]
 
     def whole(self) -> "Chunk":
         """The same with those rows in their places: their values as far as they are there, else None."""
@@ -58,7 +72,7 @@ class Chunk(Protocol):
 
 @dataclass
 class ListChunk:
-    """Rows whose columns are Python lists, each [n]; `names` names them."""
+    """Rows whose columns are Python lists, each [n]; `names` names them, `own_names` does so in the file."""
 
     file: str
     names: Sequence[str]
@@ -66,6 +80,8 @@ class ListChunk:
     columns: list[list[Any]]
     problems: list[Problem] = field(default_factory=list)
     arrow_type: pa.DataType | None = None
+    lines: dict[int, int] = field(default_factory=dict)
+    own_names: Sequence[str] | None = None
 
     def whole(self) -> "ListChunk":
         """The same with the rows of `problems` in their places: their values as far as they are there, else None."""
@@ -90,9 +106,11 @@ class ListChunk:
         Where a column's values are of several types or nested, it holds their JSON texts, and says so (`is_json`).
         """
         columns = []
-        for name, values in zip(self.names, self.columns, strict=True):
+        own_names = self.names if self.own_names is None else self.own_names
+        for name, own, values in zip(self.names, own_names, self.columns, strict=True):
             kept = values if keep is None else [value for value, good in zip(values, keep, strict=True) if good]
-            columns.append(_column(name, kept, self.arrow_type))
+            arrow_field, array = _column(name, kept, self.arrow_type)
+            columns.append((renamed(arrow_field, name, own), array))
         return pa.Table.from_arrays([array for _, array in columns], schema=pa.schema([field for field, _ in columns]))
 
 
@@ -117,7 +135,21 @@ def _held(value: Any) -> Any:
 
 
 def _as_json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return None
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null in place of NaN and infinity, which JSON does not know."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return {name: _finite(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 @dataclass
@@ -127,6 +159,7 @@ class ArrowChunk:
     rows: np.ndarray
     arrow: pa.Table
     problems: list[Problem] = field(default_factory=list)
+    lines: dict[int, int] = field(default_factory=dict)
 
     def whole(self) -> "ArrowChunk":
         """The same, as each row of an Arrow table is there."""

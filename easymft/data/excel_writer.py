@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from easymft.data.chunks import own_name
 from easymft.data.table_form import TableForm
 from easymft.errors import DataError
 
@@ -45,7 +46,7 @@ class ExcelWriter:
     def write(self, table: pa.Table) -> None:
         """Adds rows, those of the first call with the names of the columns."""
         if self._header:
-            self._append(table.column_names)
+            self._append(map(own_name, table.schema))
             self._header = False
         for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
             self._append(row)

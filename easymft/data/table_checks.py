@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import pyarrow as pa
 
 from easymft.data.bad_rows import shown
+from easymft.data.chunks import own_name
 from easymft.data.excel_writer import check_excel
 from easymft.data.table_form import TableForm
 from easymft.data.table_values import as_texts, unite
@@ -104,11 +105,6 @@ def check_rows(form: TableForm, table: pa.Table, names: Sequence[str], row_name:
     taken = next((name for name in names if name in table.column_names), None)
     if taken is not None:
         raise DataError(f"{form.path}: the input already has a column {taken!r}; rename it")
-    if not form.is_delimited and form.kind != "xlsx":
-        twice = next((name for name in table.column_names if table.column_names.count(name) > 1), None)
-        if twice is not None:
-            what = f"two columns have the name {twice!r}, which {_NAMES[form.kind]} cannot hold"
-            raise CannotHold(form, what, "rename one")
     for field, column in zip(table.schema, table.columns, strict=True):
         if form.is_delimited:
             _check_delimited(form, field, column, row_name)
@@ -158,8 +154,8 @@ def _check_delimited(
     bad = re.compile(f"[{re.escape(form.separator)}\n\r]")
     holds = f"holds {_breaks(form)}, which {_NAMES[form.kind]}{' without quotes' * (form.kind == 'csv')} cannot hold"
     instead = "write .csv or .jsonl instead" if form.kind == "tsv" else "write .jsonl instead"
-    if form.header and bad.search(field.name):
-        raise CannotHold(form, f"the name of column {field.name!r} {holds}", instead)
+    if form.header and bad.search(own_name(field)):
+        raise CannotHold(form, f"the name of column {own_name(field)!r} {holds}", instead)
     broken = next((index for index, text in enumerate(texts) if bad.search(text)), None)
     if broken is not None:
         raise CannotHold(form, f"the value of column {field.name!r} in {row_name(broken)} {holds}", instead)
@@ -181,7 +177,7 @@ def _check_excel(form: TableForm, field: pa.Field, column: pa.ChunkedArray, row_
     if _is_binary(field.type):
         raise CannotHold(form, f"column {field.name!r} holds bytes ({field.type}), which an Excel file cannot hold")
     bad = re.compile(_NOT_IN_XML)
-    for index, text in enumerate([field.name, *_cast(form, field, column)]):
+    for index, text in enumerate([own_name(field), *_cast(form, field, column)]):
         long = len(text) > EXCEL_CHARACTERS
         if long or bad.search(text):
             place = f"the value of column {field.name!r} in {row_name(index - 1)}" if index else "a column's name"

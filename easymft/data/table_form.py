@@ -1,20 +1,22 @@
 """In what form a table is written: the format that the file's ending names, and the details of the files it is of."""
 
 import codecs
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from easymft.config.data_section import DataConfig
 from easymft.data.columns import has_header
+from easymft.data.dialect import find_dialect
+from easymft.data.encoding import read_head
+from easymft.data.packing import read_start
 from easymft.data.sources import expand_files, file_format
 from easymft.errors import DataError
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
-_HEAD_BYTES = 1 << 16
-_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK")  # how gzip, bzip2, xz, zstd and zip begin
-_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MARK_BYTES = 4
+_UTF8_MARK = codecs.BOM_UTF8
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # that of UTF-32-LE begins as UTF-16-LE's
 
 
 @dataclass(frozen=True)
@@ -114,41 +116,29 @@ def same_form(stem: Path, files: Sequence[str], data: DataConfig) -> TableForm:
         the files are of several formats.
     """
     paths = expand_files(files)
-    kinds = sorted({file_format(path, data.format) for path in paths})
+    kinds = sorted({file_format(path, data.format, data.encoding) for path in paths})
     several = len(kinds) > 1
     form = plain_form(stem.with_name(f"{stem.name}.{'jsonl' if several else kinds[0]}"), named=False)
     form = replace(form, sheet=data.sheet, header=has_header(data))
     if several:
         note = f"the input files are of several formats ({', '.join(kinds)})"
         return replace(form, encoding=_encoding(data, b""), note=note)
-    head = _head(paths[0])
     if not form.is_delimited:
         return replace(form, encoding=_encoding(data, b""))
-    quoted = form.kind == "csv" if data.quoting is None else data.quoting
-    # A row of quoted fields may end either way; without quotes a reader may take a carriage return for a text's.
-    first_line = head.replace(b"\0", b"").partition(b"\n")
-    line_end = "\r\n" if quoted and first_line[1] and first_line[0].endswith(b"\r") else "\n"
-    separator = separator_of(paths[0], form.kind, data)
-    return replace(form, separator=separator, quoted=quoted, line_end=line_end, encoding=_encoding(data, head))
+    head = read_head(paths[0], data.encoding)
+    dialect = find_dialect(paths[0], data, form.kind, head, tell=False)
+    first_line, line_feed, _ = head.partition("\n")
+    return replace(
+        form,
+        separator=dialect.separator,
+        quoted=dialect.quoting,
+        line_end="\r\n" if line_feed and first_line.endswith("\r") else "\n",
+        encoding=_encoding(data, read_start(paths[0], _MARK_BYTES)),
+    )
 
 
-def separator_of(path: str, kind: str, data: DataConfig) -> str:
-    """The character between the fields of a TSV or CSV file."""
-    return data.separator or ("\t" if kind == "tsv" else ",")
-
-
-def _head(path: str) -> bytes:
-    """The first bytes of a file; none of a compressed one, nor of one that cannot be read, as its reader will say."""
-    try:
-        with open(path, "rb") as stream:
-            head = stream.read(_HEAD_BYTES)
-    except OSError:
-        return b""
-    return b"" if head.startswith(_PACKED) else head
-
-
-def _encoding(data: DataConfig, head: bytes) -> str:
-    with contextlib.suppress(LookupError):  # which the reader tells of
-        if data.encoding is not None and codecs.lookup(data.encoding).name not in ("utf-8", "utf-8-sig"):
-            return data.encoding
-    return "utf-8-sig" if head.startswith(_BYTE_ORDER_MARKS) else "utf-8"
+def _encoding(data: DataConfig, start: bytes) -> str:
+    """The encoding in which a file that begins with `start` would be read again; UTF-8 where it is of none."""
+    if codecs.lookup(data.encoding or "utf-8").name not in ("utf-8", "utf-8-sig") and not start.startswith(_UTF8_MARK):
+        return data.encoding
+    return "utf-8-sig" if start.startswith((_UTF8_MARK, *_WIDE_MARKS)) else "utf-8"

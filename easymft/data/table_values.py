@@ -53,6 +53,8 @@ def unite(known: pa.Schema | None, found: pa.Schema) -> pa.Schema:
     Warns:
         UserWarning: A column becomes text by it.
     """
+    # No file but the one that was read has the names that `own_name` gives back, which other metadata is for.
+    found = pa.schema([field if is_json(field) else field.remove_metadata() for field in found], found.metadata)
     if known is None:
         for field in filter(is_json, found):
             _tell(field.name)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from easymft.data.chunks import plain_rows
+from easymft.data.chunks import own_name, plain_rows
 from easymft.data.excel_writer import ExcelWriter
 from easymft.data.table_checks import TablePlan, check_rows
 from easymft.data.table_form import TableForm
@@ -100,7 +100,7 @@ class _DelimitedWriter:
 
     def write(self, table: pa.Table) -> None:
         if self._form.header and not self._begun:
-            self._write_row(table.column_names)
+            self._write_row(list(map(own_name, table.schema)))
         self._begun = True
         for row in zip(*map(as_texts, table.schema, table.columns), strict=True):
             self._write_row(row)

@@ -42,16 +42,16 @@ def test_the_details_of_the_first_file(tmp_path):
     form = same_form(tmp_path / "out", files, DataConfig(separator=";"))
     assert (form.separator, form.line_end, form.encoding) == (";", "\r\n", "utf-8-sig")
     form = same_form(tmp_path / "out", files[1:], DataConfig())
-    assert (form.separator, form.line_end, form.encoding) == (",", "\n", "utf-8")
-    # Not compressed, whatever its packed bytes look like.
-    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(CSV))
-    assert same_form(tmp_path / "out", [str(tmp_path / "c.csv.gz")], DataConfig()).line_end == "\n"
-    # Without quotes a carriage return could be a text's.
+    assert (form.separator, form.line_end, form.encoding) == (";", "\n", "utf-8")
+    # The separator that the file shows is told by who reads it; it is not written compressed.
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(codecs.BOM_UTF8 + CSV))
+    form = same_form(tmp_path / "out", [str(tmp_path / "c.csv.gz")], DataConfig())
+    assert (form.path.name, form.separator, form.line_end, form.encoding) == ("out.csv", ";", "\r\n", "utf-8-sig")
     (tsv,) = make(tmp_path, d_tsv=b"text\tid\r\n")
-    assert same_form(tmp_path / "out", [tsv], DataConfig()).line_end == "\n"
-    assert same_form(tmp_path / "out", [tsv], DataConfig(quoting=True)).line_end == "\r\n"
+    assert same_form(tmp_path / "out", [tsv], DataConfig()).line_end == "\r\n"
     (excel,) = make(tmp_path, e_xlsx=b"")
-    assert same_form(tmp_path / "out", [excel], DataConfig(format="xlsx", sheet="Rows")).sheet == "Rows"
+    form = same_form(tmp_path / "out", [excel], DataConfig(format="xlsx", sheet="Rows"))
+    assert (form.path.name, form.sheet) == ("out.xlsx", "Rows")
 
 
 def test_several_formats_become_json_lines(tmp_path):
@@ -64,13 +64,14 @@ def test_encodings(tmp_path):
     (csv,) = make(tmp_path, a_csv=CSV)
     for data, same, predictions in (
         (DataConfig(), "utf-8", "utf-8"),
-        (DataConfig(encoding="UTF8"), "utf-8", "utf-8"),
+        (DataConfig(encoding="utf-8"), "utf-8", "utf-8"),
         (DataConfig(encoding="cp1252"), "cp1252", "utf-8-sig"),
     ):
         assert same_form(tmp_path / "out", [csv], data).encoding == same
         assert form_of_predictions(tmp_path, None, [csv], data).encoding == predictions
     (wide,) = make(tmp_path, b_tsv="text\n".encode("utf-16"))
-    assert same_form(tmp_path / "out", [wide], DataConfig()).encoding == "utf-8-sig"
+    with pytest.warns(UserWarning, match="is read as UTF-16"):
+        assert same_form(tmp_path / "out", [wide], DataConfig()).encoding == "utf-8-sig"
     (lines,) = make(tmp_path, c_jsonl=codecs.BOM_UTF8 + b"{}\n")
     assert form_of_predictions(tmp_path, None, [lines], DataConfig()).encoding == "utf-8"
 

@@ -198,3 +198,24 @@ def test_what_is_written_reads_back(tmp_path, name):
     (batch,) = read_examples([str(tmp_path / name)], data, pair=False)
     assert batch.text == texts and batch.typicality.tolist() == pytest.approx([0.1] * len(texts))
     assert batch.table.column("text").to_pylist() == texts
+
+
+def test_own_names_come_back(tmp_path):
+    """Those of columns without a name, or with that of another, as spreadsheets write them."""
+    (tmp_path / "a.csv").write_text("text,,note,note,\na,b,c,d,\n")
+    data = DataConfig(columns=ColumnsConfig(text="text"))
+    (batch,) = read_examples([str(tmp_path / "a.csv")], data, pair=False, need_label=False)
+    assert write(tmp_path / "x.csv", (batch.table, {"p": [0.5]})) == "text,,note,note,,p\na,b,c,d,,0.5\n"
+    write(tmp_path / "x.xlsx", (batch.table, {}))
+    assert next(openpyxl.load_workbook(tmp_path / "x.xlsx").active.values) == ("text", None, "note", "note", None)
+    assert len(json.loads(write(tmp_path / "x.jsonl", (batch.table, {})))) == 5
+    assert len(planned(tmp_path / "x.parquet", batch.table).schema) == 5
+
+
+def test_excel_reads_back(tmp_path):
+    table = pa.table({"text": ["=1+1", "two\nlines", "007"], "label": ["x", "y", "z"]})
+    write(tmp_path / "a.xlsx", (table, {"typicality": [0.1, 0.25, 1.0]}))
+    data = DataConfig(columns=ColumnsConfig(label="label", typicality="typicality"))
+    (batch,) = read_examples([str(tmp_path / "a.xlsx")], data, pair=False)
+    assert batch.table.column("text").to_pylist() == table["text"].to_pylist()
+    assert batch.typicality.tolist() == pytest.approx([0.1, 0.25, 1.0])
