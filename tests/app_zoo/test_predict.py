@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 
 import openpyxl
 import pyarrow as pa
@@ -38,6 +39,31 @@ def test_csv_comes_back_as_csv(trained, tmp_path):
     names, *rows = csv.reader(content.removeprefix("\ufeff").splitlines())
     assert names == NAMES + OURS and [row[:3] for row in rows] == ROWS
     assert all(len(share) <= 8 and 0 <= float(share) <= 1 for row in rows for share in row[4:])
+
+
+def test_a_csv_with_semicolons_keeps_them(trained, tmp_path):
+    run = trained.copy(tmp_path / "project")
+    file = write_csv(tmp_path / "a.csv", delimiter=";")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        found = run.run("predict", f'prediction.input_files=["{file}"]', f"output_folder={run.folder}/mft")
+    assert found.code == 0 and found.err.count("is read with a semicolon (';') between fields") == 1, found
+    with open(run.folder / "mft/predictions.csv", newline="") as stream:
+        names, *rows = csv.reader(stream, delimiter=";")
+    assert names == NAMES + OURS and [row[:3] for row in rows] == ROWS
+
+
+def test_excel_comes_back_as_excel(trained, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.title = "Rows"
+    for row in [NAMES, *ROWS]:
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    run, said = predict(trained, tmp_path, [tmp_path / "a.xlsx"], "data.sheet=Rows")
+    assert said == "predictions: @/mft/predictions.xlsx (3 rows)\n"
+    names, *rows = openpyxl.load_workbook(run.folder / "mft/predictions.xlsx")["Rows"].values
+    assert list(names) == NAMES + OURS and [list(row[:3]) for row in rows] == ROWS
+    assert all(isinstance(share, float) and share == round(share, 6) for row in rows for share in row[4:])
 
 
 def test_other_formats_come_back_too(trained, tmp_path):
