@@ -55,8 +55,8 @@ setup(
         "rich>=13",
     ],
     extras_require={
-        "gpu": ["tensorflow[and-cuda]==2.20.*"],
         "excel": ["openpyxl>=3.1"],
+        "gpu": ["tensorflow[and-cuda]==2.20.*"],
         "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "import-linter>=2.0", "openpyxl>=3.1"],
     },
     entry_points={"console_scripts": ["easymft = app_zoo.main:main"]},

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from easymft.model_zoo.pretrained import PretrainedModel
 
 
+_FILES = {"all": "all files"}  # of a list's name; of others "the train files"
+
+
 @dataclass(frozen=True)
 class Maps:
     """The classes and domains of a run, in the order of their numbers."""
@@ -48,6 +51,7 @@ class Application:
         self.config = config
         self.folder = RunFolder(config.output_folder)
         self.dry_run = False
+        self._skipped_rows: dict[str, SkippedRows] = {}
 
     def run(self, mode: str, dry_run: bool = False) -> None:
         """Runs a mode.
@@ -64,12 +68,14 @@ class Application:
         if not dry_run:
             try:
                 stage.run(self)
+                self._tell_skipped()
             finally:
                 self.folder.release()
             return
         with tempfile.TemporaryDirectory(prefix="easymft-dry-run-") as scratch:
             self.scratch = Path(scratch)
             stage.run(self)
+            self._tell_skipped()
         print(f"dry run of --mode {mode}: {MODES[mode].dry_run}", flush=True)
 
     @property
@@ -157,10 +163,22 @@ class Application:
             )
 
     def skipped_rows(self, split: str) -> SkippedRows | None:
-        """Where `bad_rows: skip` lists what was skipped of the train, dev, test or input files."""
+        """Where `bad_rows: skip` lists what was skipped of the train, dev, test or input files, or of all of them.
+
+        Who reads the same files again gets a new list, which takes the place of the one before.
+        """
         if self.config.data.bad_rows == "stop":
             return None
-        return SkippedRows(self.work_folder / f"skipped_rows_{split}.tsv")
+        self._skipped_rows[split] = SkippedRows(self.work_folder / f"skipped_rows_{split}.tsv")
+        return self._skipped_rows[split]
+
+    def _tell_skipped(self) -> None:
+        """Says how many rows were skipped, as the last word of a mode; of files without a bad row nothing."""
+        for split, rows in self._skipped_rows.items():
+            if rows.count and rows.kept:  # else it was not read to the end
+                place = "" if self.dry_run else f", listed in {rows.path}"
+                total = f"{rows.count:,} of {rows.count + rows.kept:,}"
+                print(f"skipped rows: {total} in {_FILES.get(split, f'the {split} files')}{place}", flush=True)
 
     def infer_maps(self) -> Maps:
         """Classes and domains, as configured or as they occur in the train files; one pass over them.

@@ -162,6 +162,7 @@ def _run(arguments: _Arguments) -> int:
     if arguments.config is None:
         raise ConfigError("--config is missing; a JSON file such as those in configs/ (see easymft --help)")
     from easymft.config.loading import dump_config, load_config
+    from easymft.data.sources import look_beside
 
     config = load_config(arguments.config, arguments.overrides, mode=arguments.mode)
     if arguments.dump_config or arguments.mode is None:
@@ -169,6 +170,7 @@ def _run(arguments: _Arguments) -> int:
         return 0
     _prepare_environment()
     warnings.showwarning = _show_warning
+    look_beside(Path(arguments.config).parent)
     application = resolve_application(config.application)(config)
     with _saving_when_told_to_end():
         application.run(arguments.mode, dry_run=arguments.dry_run)

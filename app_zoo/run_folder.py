@@ -22,8 +22,8 @@ _BEFORE_THE_RUN = re.compile(
 # Names in a run's folder that no domain's model may take.
 _RESERVED = ("best", "last", "resume", "cache", "tensorboard", "typicality", "saved_model", "converted", "config.json")
 _RESERVED += ("run.json", "maps.json", "metrics.json", "training.json", "validation.json", "evaluation.json")
-_RESERVED += ("predictions.tsv", "predictions.jsonl", "metrics_confusion_matrix.png")
-_RESERVED += ("evaluation_confusion_matrix.png",)
+_RESERVED += tuple(f"predictions.{ending}" for ending in ("csv", "tsv", "jsonl", "parquet", "xlsx"))
+_RESERVED += ("metrics_confusion_matrix.png", "evaluation_confusion_matrix.png")
 _TEST_FILES = "test_files"  # free for who measures later, in a file of its own, but an experiment has cells of them
 # These say how to run or to describe, not what is computed: a run may be resumed with others.
 _FREE_SETTINGS = {

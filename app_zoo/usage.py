@@ -71,7 +71,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "output_folder, data.train_files, data.columns.label and .domain, model.weights",
         "data, model, mft.preset, mft.typicality, runtime",
         "mft.typicality.alpha, embedding, out_of_domain, center, whiten, rescale_to_mean_1, decimals",
-        "output_folder: scored.tsv (or .jsonl), prototypes.npz, typicality.md and .png, tensorboard/",
+        "output_folder: scored.tsv (or .csv ..., as the input), prototypes.npz, typicality.md and .png, tensorboard/",
         "easymft --mode typicality --config my.json --set output_folder=runs/my_typicality",
     ),
     "meta_tune": _ModeText(
@@ -98,8 +98,9 @@ _MODE_TEXTS: dict[str, _ModeText] = {
     "predict": _ModeText(
         "output_folder (that of a finished run), prediction.input_files; no labels",
         "data (columns and format), prediction, runtime",
-        "prediction.output_file (.tsv or .jsonl), batch_size, chunk_size",
-        "prediction.output_file: your own columns, the label, its probabilities; in input order",
+        "prediction.output_file (.csv, .tsv, .jsonl, .parquet or .xlsx), batch_size, chunk_size",
+        "prediction.output_file, by default output_folder/predictions.tsv (or .csv ..., as the input): all rows in\n"
+        "          order, your own columns, the label, its probabilities; with data.bad_rows skip a bad row's problem",
         f"easymft --mode predict --config my.json --set {_TRAINED} \\\n"
         "          --set 'prediction.input_files=[\"new.tsv\"]'",
     ),

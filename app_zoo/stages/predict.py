@@ -1,12 +1,15 @@
 """--mode predict: label and probabilities for every row, in input order, in constant memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 from rich.progress import Progress
+from scipy.special import softmax
 
 from app_zoo.base import Application
 from app_zoo.inputs import padded_length
@@ -16,29 +19,33 @@ from easymft.data.batching import PREFETCHED_BATCHES, with_options
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.sources import expand_files
+from easymft.data.table_checks import TablePlan
+from easymft.data.table_form import form_of_predictions
 from easymft.data.text_preprocessor import TextPreprocessor
-from easymft.data.writing import TableWriter, check_rows, same_form
+from easymft.data.writing import TableWriter
 from easymft.errors import ConfigError
 
 _PARALLEL_BATCHES = 2  # tokenised at once
+_DECIMALS = 6  # of probabilities
 
 
 def run(app: Application) -> None:
     """Predicts `prediction.input_files` with the run in the output folder."""
     trained = open_run(app)
     trained.check_domain_column()
-    settings = app.config.prediction
-    like_input, _ = same_form(app.folder.path / "predictions", settings.input_files, app.config.data)
-    target = Path(settings.output_file or like_input)
-    _check_target(app, target)
-    labels = trained.maps.labels.names
-    names = list(_columns(np.zeros([0, len(labels)]), labels))
+    settings, labels = app.config.prediction, trained.maps.labels.names
+    form = form_of_predictions(app.folder.path, settings.output_file, settings.input_files, app.config.data)
+    _check_target(app, form.path)
+    plan = TablePlan(form, _schema(labels, app.config.data.bad_rows == "skip"), labels)
     if not app.dry_run:
         # A bad row at the end, or one that the file to write cannot hold, is told before hours go into the others.
         for batch in _batches(app, trained):
-            check_rows(target, batch.table, names, lambda index, batch=batch: f"{batch.file} row {batch.rows[index]}")
+            plan.check(batch.table, lambda index, batch=batch: f"{batch.file} row {batch.rows[index]}")
+        _check_target(app, plan.form.path)
+        if plan.form.note:
+            print(f"note: predictions go to {plan.form.path}, as {plan.form.note}", flush=True)
     predictor = Predictor(app, trained)
-    with nullcontext() if app.dry_run else TableWriter(target) as writer, Progress(
+    with nullcontext() if app.dry_run else TableWriter(plan) as writer, Progress(
         *Progress.get_default_columns(), "{task.completed} rows", disable=not app.config.runtime.progress
     ) as progress:
         task = progress.add_task("predict", total=None)
@@ -46,9 +53,9 @@ def run(app: Application) -> None:
             probabilities = predictor(batch)
             if app.dry_run:
                 return
-            writer.write(batch.table, _columns(probabilities, labels))
+            writer.write(batch.table, _columns(probabilities, labels, batch.problem))
             progress.advance(task, len(batch.rows))
-    print(f"predictions: {target}", flush=True)
+    print(f"predictions: {writer.form.path} ({writer.rows:,} rows)", flush=True)
 
 
 def _check_target(app: Application, target: Path) -> None:
@@ -70,13 +77,25 @@ def _batches(app: Application, trained: TrainedRun) -> Iterator[ExampleBatch]:
             unread_columns=("label", "weight", "typicality", "id") + (("domain",) if one_model else ()),
             chunk_size=app.config.prediction.chunk_size,
             skipped_rows=skipped_rows,
+            keep_bad_rows=True,
         )
 
 
-def _columns(probabilities: np.ndarray, labels: tuple[str, ...]) -> dict[str, list]:
-    predicted = [labels[index] for index in probabilities.argmax(1)]
-    shares = {f"probability_{label}": probabilities[:, index].tolist() for index, label in enumerate(labels)}
-    return {"predicted_label": predicted} | shares
+def _schema(labels: Sequence[str], with_problems: bool) -> pa.Schema:
+    shares = [(f"probability_{label}", pa.float64()) for label in labels]
+    return pa.schema([("predicted_label", pa.string()), *shares, *([("problem", pa.string())] * with_problems)])
+
+
+def _columns(
+    probabilities: np.ndarray, labels: Sequence[str], problem: Sequence[str | None] | None
+) -> dict[str, Sequence[Any]]:
+    """The columns of `_schema`; a row with a problem has nothing but it."""
+    bad = np.zeros(len(probabilities), bool) if problem is None else np.array([one is not None for one in problem])
+    predicted = np.where(bad, None, np.array(labels, object)[probabilities.argmax(1)])
+    shares = np.where(bad[:, np.newaxis], None, probabilities.round(_DECIMALS))
+    columns = {"predicted_label": predicted.tolist()}
+    columns |= {f"probability_{label}": shares[:, index].tolist() for index, label in enumerate(labels)}
+    return columns if problem is None else columns | {"problem": problem}
 
 
 class Predictor:
@@ -100,18 +119,19 @@ class Predictor:
         self._parts, self._inference = trained.parts, PartInference(app, trained)
 
     def __call__(self, batch: ExampleBatch) -> np.ndarray:
-        """Probabilities [n, M] float32 of a batch's rows."""
+        """Probabilities [n, M] float64 of a batch's rows; of bad ones they say nothing."""
         logits = np.zeros([len(batch.rows), self._num_labels], np.float32)
         for part, rows in self._rows_by_model(batch).items():
             for index, outputs in self._inference(part)(self._dataset(batch, rows)):
                 logits[index] = outputs["logits"]
-        return tf.nn.softmax(logits).numpy()
+        return softmax(logits.astype(np.float64), axis=1)
 
     def _rows_by_model(self, batch: ExampleBatch) -> dict[str, np.ndarray]:
+        good = np.array([not problem for problem in batch.problem or [None] * len(batch.rows)])
         if self._parts == [""]:
-            return {"": np.arange(len(batch.rows))}
+            return {"": np.flatnonzero(good)} if good.any() else {}
         domains = np.array(batch.domain)
-        return {part: rows for part in self._parts if len(rows := np.flatnonzero(domains == part))}
+        return {part: rows for part in self._parts if len(rows := np.flatnonzero(good & (domains == part)))}
 
     def _tokenised(self, part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features = self._preprocessor(part["text"], part.get("text_pair"), self._length)

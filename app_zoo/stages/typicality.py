@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 from filelock import FileLock
 
@@ -18,8 +19,10 @@ from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.columns import has_header
 from easymft.data.reading import ExampleBatch, read_examples
+from easymft.data.table_checks import TablePlan
+from easymft.data.table_form import same_form
 from easymft.data.token_dataset import TokenDataset
-from easymft.data.writing import TableWriter, check_rows, same_form
+from easymft.data.writing import TableWriter
 from easymft.errors import ConfigError, DataError
 from easymft.evaluation.tensorboard import write_projector, write_typicality_histograms, write_typicality_texts
 from easymft.evaluation.typicality_files import write_typicality_report
@@ -51,11 +54,11 @@ def run(app: Application) -> None:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, app.config.mft.typicality.batch_size)))
         score(app, pretrained, tokens, maps)
         return
-    _check_columns(app)
+    plan = _plan(app, maps)
     app.folder.claim(app.config, "typicality", app.inputs)
     scores = score(app, pretrained, tokens, maps)
     tell_negative(scores.typicality)
-    scored_file, width = write_scored(app, scores.typicality, tokens, maps)
+    scored_file, width = write_scored(app, scores.typicality, tokens, maps, plan)
     write_overview(app, scores, tokens, maps, app.folder.path)
     app.folder.finish(scored_file=str(scored_file))
     print(f"scored file: {scored_file}; to train on its scores:", flush=True)
@@ -75,7 +78,7 @@ def settings_for_training(data: DataConfig, scored_file: Path, width: int) -> di
     Returns:
         Path of a setting -> value.
     """
-    by_name = data.column_names is not None or has_header(data) or scored_file.suffix == ".jsonl"
+    by_name = data.column_names is not None or has_header(data) or scored_file.suffix in (".jsonl", ".parquet")
     changes = {"data.train_files": [str(scored_file)], "data.columns.typicality": _COLUMN if by_name else width - 1}
     if data.column_names is not None:
         changes["data.column_names"] = [*data.column_names, _COLUMN]
@@ -96,16 +99,20 @@ def check_embedding(app: Application, pretrained: PretrainedModel) -> None:
         )
 
 
-def _check_columns(app: Application) -> None:
+def _plan(app: Application, maps: Maps) -> TablePlan:
     """Before hours go into scores: the column's name must be free, and a file able to hold the others."""
     data = app.config.data
-    examples = read_examples(data.train_files, data, pair=app.pair, skipped_rows=SkippedRows(None))
-    first = next(examples)
-    if _COLUMN in first.table.column_names:
-        names = ", ".join(first.table.column_names)
-        raise DataError(f"data.train_files: the files already have a column 'typicality' ({names}); rename it")
-    target, _ = same_form(app.folder.path / "scored", data.train_files, data)
-    check_rows(target, first.table, [], lambda index: f"{first.file} row {first.rows[index]}")
+    plan = TablePlan(
+        same_form(app.folder.path / "scored", data.train_files, data), pa.schema([(_COLUMN, pa.float64())])
+    )
+    for batch in _read_train_files(app, maps):
+        if _COLUMN in batch.table.column_names:
+            names = ", ".join(batch.table.column_names)
+            raise DataError(f"data.train_files: the files already have a column 'typicality' ({names}); rename it")
+        plan.check(batch.table, lambda index, batch=batch: f"{batch.file} row {batch.rows[index]}")
+    if plan.form.note:
+        print(f"note: the scored file is {plan.form.path}, as {plan.form.note}", flush=True)
+    return plan
 
 
 def tell_negative(typicality: np.ndarray) -> None:
@@ -148,22 +155,24 @@ def score(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, m
     return score_embeddings(embeddings, tokens, len(maps.domains.names), len(maps.labels.names), config)
 
 
-def write_scored(app: Application, typicality: np.ndarray, tokens: TokenDataset, maps: Maps) -> tuple[Path, int]:
+def write_scored(
+    app: Application, typicality: np.ndarray, tokens: TokenDataset, maps: Maps, plan: TablePlan
+) -> tuple[Path, int]:
     """Copies the scored rows with their own columns and adds `typicality`, in the form of the input (see `same_form`).
 
     Returns:
         The file, and its number of columns.
     """
-    data = app.config.data
     decimals = app.config.mft.typicality.decimals
     start = 0
-    path, header = same_form(app.folder.path / "scored", data.train_files, data)
-    with TableWriter(path, header) as writer:
+    with TableWriter(plan) as writer:
         for batch, kept in _read_again(app, tokens, maps):
-            part = typicality[start : start + len(kept)]
-            writer.write(batch.table.take(kept), {_COLUMN: _texts(part, decimals)})
-            start += len(part)
-    return writer.path, len(batch.table.column_names) + 1
+            scores = _texts(typicality[start : start + len(kept)], decimals)
+            # The numbers that these texts are; they read back to the same float32.
+            scores = scores if plan.form.is_delimited else list(map(float, scores))
+            writer.write(batch.table.take(kept), {_COLUMN: scores})
+            start += len(kept)
+    return writer.form.path, len(batch.table.column_names) + 1
 
 
 def _texts(scores: np.ndarray, decimals: int | None) -> list[str]:
@@ -204,19 +213,19 @@ def write_overview(app: Application, scores: TypicalityScores, tokens: TokenData
 
 def _read_again(app: Application, tokens: TokenDataset, maps: Maps) -> Iterator[tuple[ExampleBatch, np.ndarray]]:
     """The rows that were tokenised, and the places of those in `tokens`; skipped ones were listed then."""
-    data, start = app.config.data, 0
-    for batch in read_examples(
-        data.train_files,
-        data,
-        pair=app.pair,
-        labels=maps.labels,
-        domains=with_excluded(app, maps),
-        skipped_rows=SkippedRows(None),
-    ):
+    start = 0
+    for batch in _read_train_files(app, maps):
         stop = start + len(batch.text)
         first, last = np.searchsorted(tokens.rows, [start, stop])
         yield batch, tokens.rows[first:last] - start
         start = stop
+
+
+def _read_train_files(app: Application, maps: Maps) -> Iterator[ExampleBatch]:
+    data, domains = app.config.data, with_excluded(app, maps)
+    return read_examples(
+        data.train_files, data, pair=app.pair, labels=maps.labels, domains=domains, skipped_rows=SkippedRows(None)
+    )
 
 
 def _read_texts(app: Application, tokens: TokenDataset, maps: Maps) -> Iterator[str | tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from easymft.config.expectations import PathParts, format_path, format_value, nearest
 from easymft.config.presets import DOMAIN_LOSS_WEIGHT, WEIGHTING, preset_value
 from easymft.config.schema import ExperimentConfig, MethodName
+from easymft.config.text_files import find_text_file_problems
 from easymft.errors import ConfigError
 
 
@@ -200,6 +201,8 @@ def _check_files(config: ExperimentConfig) -> Iterator[Problem]:
             yield _problem(config, path, f"each file once ({format_value(file)} is repeated)")
         if "" in files:
             yield _problem(config, path, "names of files or globs, none of them empty")
+    for path, expected in find_text_file_problems(config.data):
+        yield _problem(config, path, expected)
 
 
 def _check_names(config: ExperimentConfig) -> Iterator[Problem]:
@@ -368,5 +371,6 @@ def _check_accumulation(config: ExperimentConfig) -> Iterator[Problem]:
 
 def _check_outputs(config: ExperimentConfig) -> Iterator[Problem]:
     file = config.prediction.output_file
-    if file is not None and not file.endswith((".tsv", ".jsonl")):
-        yield _problem(config, "prediction.output_file", "a file name that ends in .tsv or .jsonl")
+    if file is not None and not file.lower().endswith((".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")):
+        expected = "a file name that ends in .csv, .tsv, .jsonl, .parquet or .xlsx"
+        yield _problem(config, "prediction.output_file", expected)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from easymft.config.section import Column, FileList, PositiveInt, Section, Target
+from easymft.config.section import Column, FileList, Name, PositiveInt, Section, Target
 
 
 class ColumnsConfig(Section):
@@ -30,7 +30,7 @@ class SubsetConfig(Section):
         None, description="Choose the best checkpoint by so many of each domain and class. null: by all dev rows."
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(42, description="Which they are.")
-    exclude_domains: list[str] = Field(
+    exclude_domains: list[Name] = Field(
         [], description="Train without these domains, and choose the best checkpoint without them."
     )
 
@@ -42,17 +42,22 @@ class DataConfig(Section):
     dev_files: FileList = Field([], description="Files or globs that choose the best checkpoint.")
     test_files: FileList = Field([], description="Files or globs to measure on, after training and later.")
     format: Literal["auto", "tsv", "csv", "jsonl", "parquet", "xlsx"] = Field(
-        "auto", description="auto: by the file's ending (.tsv .csv .jsonl .parquet .xlsx); the first three also packed."
+        "auto",
+        description="auto: by the file's ending (.tsv .csv .jsonl .ndjson .json .parquet .xlsx; text also with "
+        ".gz .bz2 .xz .zst), else tsv or jsonl if its first line looks like it.",
     )
     encoding: str | None = Field(
-        None, description='Of text files, such as "cp1252". null: UTF-8, or UTF-16 where the first bytes say so.'
+        None,
+        description='Of tsv, csv and jsonl, such as "cp1252". null: UTF-8. What a byte order mark says comes first.',
     )
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
-        None, description="One character between fields. null: tab in TSV; in CSV the one of , ; | and tab that it has."
+        None,
+        description="One character between the fields of tsv and csv. null: a tab in tsv; in csv the one of , ; | and "
+        "tab that its first rows show.",
     )
-    sheet: str | None = Field(None, description="Of an Excel file. null: the first.")
+    sheet: str | None = Field(None, description="Name of the sheet of Excel files. null: the first.")
     columns: ColumnsConfig = ColumnsConfig()
-    column_names: list[str] | None = Field(None, description="The names of all columns of files without a header.")
+    column_names: list[Name] | None = Field(None, description="The names of all columns of files without a header.")
     header: bool | None = Field(
         None,
         description="Whether the first line holds names. null: true unless column_names or numbers are given.",
@@ -60,12 +65,12 @@ class DataConfig(Section):
     quoting: bool | None = Field(None, description='Whether " quotes fields. null: true for csv, false for tsv.')
     strip_whitespace: bool = Field(
         False,
-        description="Remove white space around fields and accept Windows line ends; otherwise both are errors.",
+        description="Remove white space around fields; otherwise it is an error around a label, domain or column name.",
     )
-    labels: list[str] | None = Field(
+    labels: list[Name] | None = Field(
         None, description="The classes in order. null: the sorted labels of the train files."
     )
-    domains: list[str] | None = Field(
+    domains: list[Name] | None = Field(
         None, description="The domains in order. null: the sorted ones of the train files."
     )
     bad_rows: Literal["stop", "skip"] = Field(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from easymft.config.data_section import DataConfig
-from easymft.config.section import FileList, Fraction, PositiveInt, Section, Target, expand_home
+from easymft.config.section import FileList, Fraction, Name, PositiveInt, Section, Target, expand_home
 
 
 class EncoderShape(Section):
@@ -138,7 +138,7 @@ class BaselineConfig(Section):
 class TrainConfig(Section):
     """Optimisation (docs/methods.md 1.4)."""
 
-    domains: Literal["all", "union"] | list[str] = Field(
+    domains: Literal["all", "union"] | list[Name] = Field(
         "all",
         description="finetune: a model for each domain, one on the union of all rows, or for each listed domain.",
     )
@@ -251,7 +251,7 @@ class ComparisonConfig(Section):
     variants: dict[str, VariantConfig] = Field(
         {}, description="More methods: name -> method and changed settings. For sweeps and recipes."
     )
-    domains: Annotated[list[str], Field(min_length=1)] | None = Field(
+    domains: Annotated[list[Name], Field(min_length=1)] | None = Field(
         None, description="Which are tested. null: all."
     )
     setting: Literal["full", "all_then_few", "few_both", "unseen_target"] = Field(

@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from easymft.errors import DataError
 from easymft.files import part_name
 
 _SHOWN_CHARACTERS = 60
+_ESCAPES = {9: "\\t", 10: "\\n", 13: "\\r"}
 
 
 def shown(value: object) -> str:
@@ -30,6 +31,7 @@ class Problem:
         column: The column's name; None where the row as a whole is wrong.
         value: What stands there, as text.
         problem: What is wrong and what was expected, with the value.
+        cells: The row's values as far as they are there, in the columns' order, where it is wrong as a whole.
     """
 
     file: str
@@ -37,6 +39,13 @@ class Problem:
     column: str | None
     value: str
     problem: str
+    cells: tuple[Any, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, on one line in characters that any file holds, for a table that has the row itself."""
+        text = self.problem if self.column is None else f"column {self.column!r}: {self.problem}"
+        return _writable(text)
 
     def __str__(self) -> str:
         """Returns the one line that a user reads."""
@@ -44,11 +53,21 @@ class Problem:
         return f"{self.file}: {place}: {self.problem}"
 
 
+def _writable(text: str) -> str:
+    """The text with escapes for what breaks lines and fields, and for what is no UTF-8, such as lone surrogates."""
+    return text.translate(_ESCAPES).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class SkippedRows:
     """The list of skipped rows: a TSV file of file, row, column, problem and value.
 
     Use it as a context manager, or call `close`: the list stands under a temporary name until then. The file is written
     also when nothing was skipped, so that it never speaks of an earlier run.
+
+    Attributes:
+        path: Where the list goes; None: nowhere.
+        count: Rows that were skipped.
+        kept: All other rows, 0 until their files were read to the end.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None):
@@ -61,7 +80,7 @@ class SkippedRows:
             DataError: `path` cannot be written.
         """
         self.path = None if path is None else Path(path)
-        self.count = 0
+        self.count = self.kept = 0
         self._last: tuple[str, int] | None = None
         self._stream: TextIO | None = None
         if self.path is not None:
@@ -79,11 +98,13 @@ class SkippedRows:
             self.count += 1
         self._write(problem.file, str(problem.row), problem.column or "", problem.problem, problem.value)
 
+    def add_kept(self, rows: int) -> None:
+        """Counts the good rows of files that were read to the end."""
+        self.kept += rows
+
     def _write(self, *fields: str) -> None:
         if self._stream is not None:
-            escaped = (field.translate({9: "\\t", 10: "\\n", 13: "\\r"}) for field in fields)
-            # Bytes that were no UTF-8 and JSON's lone surrogates reach the list as escapes.
-            self._stream.write("\t".join(escaped).encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+            self._stream.write("\t".join(map(_writable, fields)) + "\n")
 
     def close(self, *, discard: bool = False) -> None:
         """Moves the list to its place; with `discard` removes it. A second call does nothing."""
@@ -142,6 +163,8 @@ class BadRows:
         """
         if self.stopped:
             raise DataError(self._message())
+        if self._skipped_rows is not None:
+            self._skipped_rows.add_kept(good_rows)
         if good_rows == 0:
             raise DataError(f"No row is left after skipping all bad ones:\n{self._message()}")
 

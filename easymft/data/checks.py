@@ -1,19 +1,31 @@
 """Checks the values of one field of an example; each check reports what is wrong and returns usable values."""
 
 import difflib
+import math
 from collections.abc import Callable, Collection
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from easymft.config.section import composed
 from easymft.data.bad_rows import shown
 from easymft.data.jsonl import json_type
 
 # Called with the index of a bad row among the values, its value, and what is wrong.
 Report = Callable[[int, Any, str], None]
 
+# Called with a kind of noteworthy thing about the values of a column, and what to say, as often as there is one.
+Tell = Callable[[str, str], None]
+
+LONGEST_NAME = 200  # characters of a label or domain
+_SUGGESTIONS = 20
 _NAMES_SHOWN = 20
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def _tell_nobody(kind: str, text: str) -> None:
+    """For columns about which nothing is noteworthy."""
 
 
 def check_texts(values: list[Any], field: str, strip: bool, report: Report) -> list[str]:
@@ -42,38 +54,81 @@ def check_texts(values: list[Any], field: str, strip: bool, report: Report) -> l
     return stripped if strip else values
 
 
-def _as_names(values: list[Any], field: str, strip: bool, may_be_empty: bool, report: Report) -> list[str]:
+def _as_names(
+    values: list[Any], field: str, strip: bool, may_be_empty: bool, report: Report, tell: Tell
+) -> list[str]:
     names = []
     for index, value in enumerate(values):
-        if isinstance(value, str):
-            names.append(value.strip() if strip else value)
-        elif isinstance(value, int) and not isinstance(value, bool):
-            names.append(str(value))
-        elif value is None and may_be_empty:
+        name = value if isinstance(value, str) else _number_name(value, tell)
+        if name is not None:
+            names.append(_composed(name.strip() if strip else name, tell))
+        elif _is_missing(value) and may_be_empty:
             names.append("")
         else:
-            report(
-                index, value, f"{field} is of type {json_type(value)} ({shown(value)}), expected a string or integer"
-            )
+            report(index, value, _no_name(value, field))
             names.append("-")
     return names
 
 
+def _composed(name: str, tell: Tell) -> str:
+    if name.isascii() or (same := composed(name)) == name:
+        return name
+    tell(
+        "form",
+        f"{shown(same)} is also written in another Unicode form (letters and accents apart, as macOS writes them), "
+        "which is taken for the same",
+    )
+    return same
+
+
+def _number_name(value: Any, tell: Tell) -> str | None:
+    """The name that a number or boolean of JSON, Parquet or pandas stands for; None for other values."""
+    if isinstance(value, bool):
+        tell("boolean", 'booleans are read as the names "true" and "false"')
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value) and abs(value) < 2**53:
+        tell("number", f'whole numbers are read without a decimal point, such as {value} as the name "{int(value)}"')
+        return str(int(value))
+    return None
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _no_name(value: Any, field: str) -> str:
+    if _is_missing(value):
+        return f"{field} is missing ({'null' if value is None else 'NaN'}), expected a name"
+    what = f"{field} is of type {json_type(value)} ({shown(value)}), expected a string or whole number"
+    if isinstance(value, list) and field == "label":
+        what += "; several labels for one text are not supported"
+    return what
+
+
 def check_names(
-    values: list[Any], field: str, known: Collection[str] | None, strip: bool, may_be_empty: bool, report: Report
+    values: list[Any],
+    field: str,
+    known: Collection[str] | None,
+    strip: bool,
+    may_be_empty: bool,
+    report: Report,
+    tell: Tell = _tell_nobody,
 ) -> list[str]:
-    """Reports labels or domains that are empty, have white space around them, or are unknown.
+    """Reports labels or domains that are empty, too long, unknown, or have white space around them.
 
     Args:
-        values: [n] strings; from JSON or Parquet integers too, which are taken by their digits, or anything.
+        values: [n] strings; from JSON or Parquet whole numbers and booleans too, or anything.
         field: "label" or "domain".
-        known: The names that may occur; None: any.
+        known: The names that may occur, composed (NFC); None: any.
         strip: Remove white space around them.
-        may_be_empty: Empty or null is fine.
+        may_be_empty: Empty, null or NaN is fine.
         report: Takes what is wrong.
+        tell: Takes what is noteworthy: names that are read from values that are none, or in another Unicode form.
 
     Returns:
-        The [n] names; bad ones as they may be, empty ones as "".
+        The [n] names, composed; bad ones as they may be, empty ones as "".
     """
     wrong_type: set[int] = set()
 
@@ -81,21 +136,33 @@ def check_names(
         wrong_type.add(index)
         report(index, value, problem)
 
-    names = _as_names(values, field, strip, may_be_empty, report_type)
-    problems = {name: _name_problem(name, field, known, may_be_empty) for name in set(names)}
-    if any(problems.values()):
+    names = _as_names(values, field, strip, may_be_empty, report_type, tell)
+    problems: dict[str, str] = {}
+    bad = 0
+    for name in dict.fromkeys(names):
+        # To look for the nearest name takes time, and who has many unknown ones is not helped by it.
+        problems[name] = _name_problem(name, field, known, may_be_empty, suggest=bad < _SUGGESTIONS)
+        bad += bool(problems[name])
+    if bad:
         for index, name in enumerate(names):
             if problems[name] and index not in wrong_type:
                 report(index, name, problems[name])
     return names
 
 
-def _name_problem(name: str, field: str, known: Collection[str] | None, may_be_empty: bool) -> str:
+def _name_problem(
+    name: str, field: str, known: Collection[str] | None, may_be_empty: bool, suggest: bool
+) -> str:
     expected = "a name" if known is None else _listed(known)
     if not name.strip():
         return "" if not name and may_be_empty else f"{field} is empty ({name!r}), expected {expected}"
     if known is not None and name in known:
         return ""
+    if len(name) > LONGEST_NAME:
+        return (
+            f"{field} has {len(name)} characters ({shown(name[:LONGEST_NAME])}), expected a name of at most "
+            f"{LONGEST_NAME}; is this the column of the texts?"
+        )
     if name != name.strip():
         return (
             f"{field} {shown(name)} has white space around it, expected {expected}; "
@@ -103,7 +170,7 @@ def _name_problem(name: str, field: str, known: Collection[str] | None, may_be_e
         )
     if known is None:
         return ""
-    nearest = _nearest(name, known)
+    nearest = _nearest(name, known) if suggest else None
     return f"unknown {field} {shown(name)}, expected {expected}" + (f"; did you mean {nearest!r}?" if nearest else "")
 
 
@@ -120,7 +187,7 @@ def _nearest(name: str, known: Collection[str]) -> str | None:
 
 def check_ids(values: list[Any], report: Report) -> list[str]:
     """Reports ids that are neither strings nor integers; returns them as [n] strings."""
-    return _as_names(values, "id", False, False, report)
+    return _as_names(values, "id", False, False, report, _tell_nobody)
 
 
 def check_numbers(values: list[Any], field: str, lowest: float | None, report: Report) -> np.ndarray:
@@ -152,7 +219,7 @@ def check_numbers(values: list[Any], field: str, lowest: float | None, report: R
 
 
 def _to_float(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         return None
     try:
         # Python reads "1_000" too, which no other program writes.

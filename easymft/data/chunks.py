@@ -2,8 +2,9 @@
 
 import contextlib
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any, Protocol
 
@@ -14,11 +15,22 @@ from easymft.data.bad_rows import Problem
 
 _PLAIN = {str, int, float, bool}
 _JSON_MARK = {b"easymft": b"json"}  # in a field's metadata
+_OWN_NAME = b"easymft.name"
 
 
 def is_json(field: pa.Field) -> bool:
     """Whether a column of `Chunk.table` holds JSON texts in place of values that no Arrow column can hold."""
     return field.metadata == _JSON_MARK
+
+
+def as_json_field(name: str) -> pa.Field:
+    """A column of JSON texts."""
+    return pa.field(name, pa.string(), metadata=_JSON_MARK)
+
+
+def own_name(field: pa.Field) -> str:
+    """The name that a column of `Chunk.table` has in its file, where it may be empty or stand more than once."""
+    return (field.metadata or {}).get(_OWN_NAME, field.name.encode()).decode()
 
 
 def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -30,16 +42,26 @@ def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
+def renamed(field: pa.Field, name: str, own: str) -> pa.Field:
+    """`field` with a name that no other column has, and with that of the file where it is another (see `own_name`)."""
+    return field.with_name(name) if own == name else field.with_name(name).with_metadata({_OWN_NAME: own})
+
+
 class Chunk(Protocol):
     """Some rows of one file: well-formed, their values not yet checked.
 
     Attributes:
         rows: [n] int64, the rows' 1-based numbers.
         problems: Rows in between that are not well-formed.
+        lines: Row -> number of its first line, of rows of both kinds where it is another number.
     """
 
     rows: np.ndarray
     problems: list[Problem]
+    lines: dict[int, int]
+
+    def whole(self) -> "Chunk":
+        """The same with those rows in their places: their values as far as they are there, else None."""
 
     def column(self, position: int) -> list[Any]:
         """Returns the [n] values of a column."""
@@ -50,7 +72,7 @@ class Chunk(Protocol):
 
 @dataclass
 class ListChunk:
-    """Rows whose columns are Python lists, each [n]; `names` names them."""
+    """Rows whose columns are Python lists, each [n]; `names` names them, `own_names` does so in the file."""
 
     file: str
     names: Sequence[str]
@@ -58,6 +80,21 @@ class ListChunk:
     columns: list[list[Any]]
     problems: list[Problem] = field(default_factory=list)
     arrow_type: pa.DataType | None = None
+    lines: dict[int, int] = field(default_factory=dict)
+    own_names: Sequence[str] | None = None
+
+    def whole(self) -> "ListChunk":
+        """The same with the rows of `problems` in their places: their values as far as they are there, else None."""
+        broken = {problem.row: problem.cells for problem in self.problems}
+        if not broken:
+            return self
+        rows = np.concatenate([self.rows, np.fromiter(broken, np.int64)])
+        order = np.argsort(rows)
+        columns = []
+        for at, values in enumerate(self.columns):
+            all_values = [*values, *(_held(cells[at]) if at < len(cells) else None for cells in broken.values())]
+            columns.append([all_values[place] for place in order])
+        return replace(self, rows=rows[order], columns=columns, problems=[])
 
     def column(self, position: int) -> list[Any]:
         """Returns the [n] values of a column."""
@@ -69,9 +106,11 @@ class ListChunk:
         Where a column's values are of several types or nested, it holds their JSON texts, and says so (`is_json`).
         """
         columns = []
-        for name, values in zip(self.names, self.columns, strict=True):
+        own_names = self.names if self.own_names is None else self.own_names
+        for name, own, values in zip(self.names, own_names, self.columns, strict=True):
             kept = values if keep is None else [value for value, good in zip(values, keep, strict=True) if good]
-            columns.append(_column(name, kept, self.arrow_type))
+            arrow_field, array = _column(name, kept, self.arrow_type)
+            columns.append((renamed(arrow_field, name, own), array))
         return pa.Table.from_arrays([array for _, array in columns], schema=pa.schema([field for field, _ in columns]))
 
 
@@ -83,11 +122,34 @@ def _column(name: str, values: list[Any], arrow_type: pa.DataType | None) -> tup
                 array = pa.array(values, type=kind)
                 return pa.field(name, array.type), array
     # Arrow would change values of other kinds (1 beside 2.5 to 1.0), or refuse them.
-    return pa.field(name, pa.string(), metadata=_JSON_MARK), pa.array(map(_as_json, values), pa.string())
+    return as_json_field(name), pa.array(map(_as_json, values), pa.string())
+
+
+def _held(value: Any) -> Any:
+    """A value of a bad row, or None where no file in UTF-8 and JSON can hold it."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False, default=str).encode()
+    except ValueError:
+        return None
+    return value
 
 
 def _as_json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return None
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null in place of NaN and infinity, which JSON does not know."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return {name: _finite(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 @dataclass
@@ -97,6 +159,11 @@ class ArrowChunk:
     rows: np.ndarray
     arrow: pa.Table
     problems: list[Problem] = field(default_factory=list)
+    lines: dict[int, int] = field(default_factory=dict)
+
+    def whole(self) -> "ArrowChunk":
+        """The same, as each row of an Arrow table is there."""
+        return self
 
     def column(self, position: int) -> list[Any]:
         """Returns the [n] values of a column."""

@@ -1,14 +1,16 @@
 """Which column of a file holds which field of an example."""
 
+import difflib
 import warnings
 from collections.abc import Collection, Sequence
-from itertools import combinations
+from itertools import combinations, count
 
 from easymft.config.data_section import ColumnsConfig, DataConfig
-from easymft.config.section import Column
+from easymft.config.section import Column, composed
 from easymft.data.bad_rows import shown
 from easymft.errors import DataError
 
+_NAMES_SHOWN = 20
 _MUST_DIFFER = ("text", "text_pair", "domain", "label")
 _LIKELIEST_ABSENT = ("typicality", "label", "weight", "id", "domain")  # the scores are in training files alone
 # What a header calls these fields, for the check that no header is read as an example.
@@ -70,6 +72,42 @@ def check_unique(names: Sequence[str], place: str) -> None:
         raise DataError(f"{place}: holds {', '.join(map(shown, repeated))} more than once, expected different names.")
 
 
+def unique_names(names: Sequence[str], data: DataConfig, file: str) -> tuple[str, ...]:
+    """Returns `names` with other ones in place of those that are empty or stand a second time.
+
+    Args:
+        names: As a file has them.
+        data: The columns in use, whose names must be unique.
+        file: For the message.
+
+    Raises:
+        DataError: The name of a column in use stands twice.
+
+    Warns:
+        UserWarning: The name of a column in use is written in another Unicode form than NFC.
+    """
+    used = [column for column in configured_columns(data.columns).values() if isinstance(column, str)]
+    same = [composed(name) for name in names]
+    check_unique([name for name in same if name in used], f"{file}: header")
+    for name, one in zip(names, same, strict=True):
+        if name != one in used:
+            warnings.warn(
+                f"{file}: the name of column {one!r} has another Unicode form (letters and accents apart, as macOS "
+                "writes them) and is taken for the same",
+                stacklevel=2,
+            )
+    result: list[str] = []
+    taken = set(names)
+    for number, name in enumerate(names):
+        if not name or name in result:
+            stem = name or "column"
+            numbers = count(2 if name else number)
+            name = next(new for new in (f"{stem}_{one}" for one in numbers) if new not in taken)
+            taken.add(name)
+        result.append(name)
+    return tuple(result)
+
+
 def names_without_header(data: DataConfig, width: int, optional: Collection[str]) -> tuple[str, ...]:
     """Returns the names of the columns of a file without a header.
 
@@ -87,8 +125,8 @@ def names_without_header(data: DataConfig, width: int, optional: Collection[str]
         fields = {number: field for field, number in reversed(columns.items())}
         return tuple(fields.get(number, f"column_{number}") for number in range(width))
     absent = [columns[field] for field in _LIKELIEST_ABSENT if field in optional and field in columns]
-    for count in range(len(absent) + 1):
-        found = [tuple(one for one in data.column_names if one not in left) for left in combinations(absent, count)]
+    for number in range(len(absent) + 1):
+        found = [tuple(one for one in data.column_names if one not in left) for left in combinations(absent, number)]
         found = [names for names in found if len(names) == width]
         if len(found) > 1:
             some = ", ".join(map(str, absent))
@@ -103,7 +141,13 @@ def names_without_header(data: DataConfig, width: int, optional: Collection[str]
 
 
 def locate_columns(
-    data: DataConfig, names: Sequence[str], file: str, *, header_row: bool | None, optional: Collection[str]
+    data: DataConfig,
+    names: Sequence[str],
+    file: str,
+    *,
+    header_row: bool | None,
+    optional: Collection[str],
+    separator_hint: str = "",
 ) -> dict[str, int]:
     """Returns field -> position of its column among `names`, in the order of `ColumnsConfig`.
 
@@ -113,46 +157,59 @@ def locate_columns(
         file: For messages.
         header_row: Whether `names` came from the first row of a TSV or CSV file; None for other formats.
         optional: Fields that are left out where their column is absent.
+        separator_hint: What to say where a column is missing because fields were split wrongly; "": they were not.
 
     Raises:
         DataError: A column is missing.
     """
-    check_unique(names, f"{file}: header")
     found = {}
     for field, column in configured_columns(data.columns).items():
         position = _position(column, names)
         if position is not None:
             found[field] = position
         elif field not in optional:
-            raise DataError(_missing_column(data, field, column, names, file, header_row))
+            raise DataError(_missing_column(data, field, column, names, file, header_row, separator_hint))
     return found
 
 
 def _position(column: Column, names: Sequence[str]) -> int | None:
     if isinstance(column, str):
-        return names.index(column) if column in names else None
+        return next((at for at, name in enumerate(names) if composed(name) == column), None)
     return column if column < len(names) else None
 
 
 def _missing_column(
-    data: DataConfig, field: str, column: Column, names: Sequence[str], file: str, header_row: bool | None
+    data: DataConfig,
+    field: str,
+    column: Column,
+    names: Sequence[str],
+    file: str,
+    header_row: bool | None,
+    separator_hint: str,
 ) -> str:
     what = f"data.columns.{field}"
     if isinstance(column, int):
-        return f"{file}: no column number {column} for {what}, the file has {len(names)} (0 to {len(names) - 1})."
+        message = f"{file}: no column number {column} for {what}, the file has {len(names)} (0 to {len(names) - 1})"
+        return f"{message}; {separator_hint}." if separator_hint else f"{message}."
     if header_row is False and data.column_names is None:
         return (
             f"{file}: no column {column!r} for {what}, as data.header is false or other columns are numbers; "
             "give its number, or data.column_names."
         )
-    there = ", ".join(shown(name) for name in names)
+    there = ", ".join(shown(name) for name in names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
     message = f"{file}: no column {column!r} for {what}, the columns there are: {there}"
-    if not header_row:
-        return f"{message}."
+    if separator_hint:
+        return f"{message}; {separator_hint}."
     if any(name.strip().strip('"').strip() == column for name in names):
         if any('"' in name for name in names):
             return f"{message}; to read quoted fields set data.quoting: true."
         return f"{message}; to remove white space set data.strip_whitespace: true."
+    folded = {composed(name).casefold(): name for name in names}
+    near = difflib.get_close_matches(column.casefold(), folded, n=1, cutoff=0.75)
+    if near:
+        return f"{message}; did you mean {folded[near[0]]!r}?"
+    if not header_row:
+        return f"{message}."
     return (
         f"{message}. Row 1 was read as the header; if it is an example, "
         "set data.header: false with data.column_names, or give columns by number."

@@ -1,184 +1,158 @@
-"""Reads TSV and CSV in constant memory, with the row of everything that is wrong."""
+"""Splits TSV and CSV files into the fields of their rows, in constant memory."""
 
 import csv
-from collections.abc import Collection, Iterator
-from itertools import chain
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-import pyarrow as pa
-
-from easymft.config.data_section import DataConfig
-from easymft.data.bad_rows import Problem, shown
-from easymft.data.chunks import ListChunk
-from easymft.data.columns import has_header, names_without_header
-from easymft.data.sources import iter_lines
+from easymft.data.bad_rows import Problem
+from easymft.data.dialect import LONGEST_FIELD, Dialect, QuoteWatch, SwallowWatch
+from easymft.data.encoding import LineDecoder, iter_lines
 from easymft.errors import DataError
 
-# Some rows' numbers and fields, and the problems of rows between them.
-_Records = tuple[list[int], list[list[str]], list[Problem]]
 
-
-class DelimitedReader:
-    """A TSV or CSV file.
-
-    Without quoting a row is a line and `"` is a character like any other; with quoting the rules of RFC 4180 hold: a
-    quoted field may span lines and line ends may be CR LF, and a row's number is that of its first line.
+@dataclass
+class Records:
+    """Some rows of a file, and the problems of rows between them.
 
     Attributes:
-        names: The names of its columns.
-        header: Whether they were read from its first row.
-        first_row: The fields of its first row, be it a header or not.
+        rows: Their numbers, as a spreadsheet counts them.
+        fields: Their fields.
+        problems: What is wrong with others.
+        lines: Row -> number of its first line, for rows of both kinds where it is another number.
     """
 
-    def __init__(self, path: str, data: DataConfig, kind: str, size: int, optional: Collection[str]):
-        """Reads the first chunk.
-
-        Args:
-            path: The file.
-            data: Header, names, quoting, white space.
-            kind: "tsv" or "csv".
-            size: Rows per chunk.
-            optional: Fields whose column may be absent.
-
-        Raises:
-            DataError: The file is empty or cannot be read, or its first row cannot.
-        """
-        self._path = path
-        self._strip = data.strip_whitespace
-        separator = "\t" if kind == "tsv" else ","
-        quoting = kind == "csv" if data.quoting is None else data.quoting
-        read = _quoted_records if quoting else _plain_records
-        records = read(path, separator, size, self._strip)
-        rows, fields, problems = next(records)
-        self.header = has_header(data)
-        if problems and (not rows or (self.header and rows[0] > problems[0].row)):
-            raise DataError(str(problems[0]))
-        self.first_row = tuple(self._cleaned(fields[0]))
-        self.names = self.first_row if self.header else names_without_header(data, len(fields[0]), optional)
-        if self.header:
-            rows, fields = rows[1:], fields[1:]
-        self._records = chain([(rows, fields, problems)], records)
-
-    def _cleaned(self, fields: list[str]) -> list[str]:
-        return [field.strip() for field in fields] if self._strip else fields
-
-    def chunks(self) -> Iterator[ListChunk]:
-        """Yields the rows that have one field per column; may be called once."""
-        width = len(self.names)
-        for rows, fields, problems in self._records:
-            if any(len(one) != width for one in fields):
-                pairs = list(zip(rows, fields, strict=True))
-                problems += [self._ragged(row, one) for row, one in pairs if len(one) != width]
-                rows = [row for row, one in pairs if len(one) == width]
-                fields = [one for one in fields if len(one) == width]
-            columns = [self._cleaned(list(column)) for column in zip(*fields, strict=True)] or [[] for _ in self.names]
-            yield ListChunk(self._path, self.names, np.array(rows, np.int64), columns, problems, pa.string())
-
-    def _ragged(self, row: int, fields: list[str]) -> Problem:
-        names = ", ".join(self.names)
-        if fields in ([], [""]):
-            return Problem(self._path, row, None, "", f"empty line, expected {len(self.names)} fields ({names})")
-        start = shown(" | ".join(fields))
-        message = (
-            f"{len(fields)} field{'s' * (len(fields) != 1)}, expected {len(self.names)} ({names}); it holds {start}"
-        )
-        return Problem(self._path, row, None, " | ".join(fields), message)
+    rows: list[int] = field(default_factory=list)
+    fields: list[list[str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    lines: dict[int, int] = field(default_factory=dict)
 
 
-def decode_lines(path: str, number: int, lines: list[bytes]) -> tuple[list[int], list[str], list[Problem]]:
-    """Decodes lines from UTF-8.
+def delimited_records(
+    path: str, dialect: Dialect, size: int, *, encoding: str | None, strip: bool, watch_quotes: bool
+) -> Iterator[Records]:
+    """Yields the rows of a TSV or CSV file.
+
+    Without quoting a row is a line and `"` is a character like any other; with quoting the rules of RFC 4180 hold: a
+    quoted field may span lines. Lines end in LF or CR LF.
 
     Args:
-        path: The file, for problems.
-        number: The first line's number.
-        lines: The lines.
+        path: The file.
+        dialect: How to split it.
+        size: Rows to yield at once.
+        encoding: `data.encoding`.
+        strip: White space may stand between a separator and a quote.
+        watch_quotes: Without quoting, warn if fields look quoted.
 
-    Returns:
-        The numbers of the good lines, the good lines, and the problems of the others.
+    Raises:
+        DataError: The file cannot be read, or a quoted field has no end.
     """
-    try:
-        return list(range(number, number + len(lines))), [line.decode() for line in lines], []
-    except UnicodeDecodeError:
-        rows, texts, problems = [], [], []
-    for row, line in enumerate(lines, number):
-        try:
-            texts.append(line.decode())
-            rows.append(row)
-        except UnicodeDecodeError as error:
-            problems.append(not_utf8(path, row, line, error))
-    return rows, texts, problems
+    if dialect.quoting:
+        return _quoted_records(path, dialect, size, encoding, strip)
+    return _plain_records(path, dialect, size, encoding, watch_quotes)
 
 
-def not_utf8(path: str, row: int, line: bytes, error: UnicodeDecodeError) -> Problem:
-    """Returns the problem of a line that is not UTF-8."""
-    value = line.decode(errors="backslashreplace")
-    near = shown(line[max(error.start - 15, 0) : error.start + 15].decode(errors="backslashreplace"))
-    message = f"byte {error.start + 1} of the row is 0x{line[error.start]:02x}, which is not UTF-8 (near {near})"
-    return Problem(path, row, None, value, message)
+def _plain_records(
+    path: str, dialect: Dialect, size: int, encoding: str | None, watch_quotes: bool
+) -> Iterator[Records]:
+    decoder = LineDecoder(path, encoding)
+    watch = QuoteWatch(path) if watch_quotes else None
+    for number, lines in iter_lines(path, size, encoding):
+        if number == 1:
+            lines, number = lines[dialect.lines_before :], number + dialect.lines_before
+        rows, texts, problems = decoder.decode(number, lines)
+        problems = [_with_cells(one, dialect.separator) for one in problems]
+        texts = [text.removesuffix("\r") for text in texts]
+        if watch is not None:
+            watch.add(texts, dialect.separator)
+        records = Records(rows, [text.split(dialect.separator) for text in texts], problems)
+        yield _shifted(records, dialect.lines_before) if dialect.lines_before else records
+    if watch is not None:
+        watch.finish()
 
 
-def _plain_records(path: str, separator: str, size: int, strip: bool) -> Iterator[_Records]:
-    for number, lines in iter_lines(path, size):
-        rows, texts, problems = decode_lines(path, number, lines)
-        if any(text.endswith("\r") for text in texts):
-            if strip:
-                texts = [text.removesuffix("\r") for text in texts]
-            else:
-                rows, texts, found = _without_crlf(path, rows, texts)
-                problems += found
-        yield rows, [text.split(separator) for text in texts], problems
+def _with_cells(problem: Problem, separator: str) -> Problem:
+    return replace(problem, cells=tuple(problem.value.removesuffix("\r").split(separator)))
 
 
-def _without_crlf(path: str, rows: list[int], texts: list[str]) -> tuple[list[int], list[str], list[Problem]]:
-    problem = "ends in CR LF (a Windows line end), expected LF; to accept both set data.strip_whitespace: true"
-    if rows[0] == 1 and texts[0].endswith("\r"):
-        raise DataError(f"{path}: row 1: {problem}")
-    pairs = list(zip(rows, texts, strict=True))
-    problems = [Problem(path, row, None, text, problem) for row, text in pairs if text.endswith("\r")]
-    good = [(row, text) for row, text in pairs if not text.endswith("\r")]
-    return [row for row, _ in good], [text for _, text in good], problems
+def _shifted(records: Records, by: int) -> Records:
+    """Records whose rows are `by` less than their lines."""
+    problems = [replace(problem, row=problem.row - by) for problem in records.problems]
+    rows = [row - by for row in records.rows]
+    lines = {row: row + by for row in [*rows, *(one.row for one in problems)]}
+    return Records(rows, records.fields, problems, lines)
 
 
-def _quoted_lines(path: str, size: int, damaged: list[Problem]) -> Iterator[str]:
-    """Yields decoded lines; those that are not UTF-8 go on with replacements and are put into `damaged`."""
-    for number, lines in iter_lines(path, size):
-        for row, line in enumerate(lines, number):
-            try:
-                text = line.decode()
-            except UnicodeDecodeError as error:
-                damaged.append(not_utf8(path, row, line, error))
-                text = line.decode(errors="replace")
-            yield text + "\n"
+class _Lines:
+    """Decoded lines for Python's reader of CSV; those that cannot be decoded go on with replacements."""
+
+    def __init__(self, path: str, dialect: Dialect, size: int, encoding: str | None):
+        self._decoder = LineDecoder(path, encoding)
+        self._lines = iter_lines(path, size, encoding)
+        self._skip = dialect.lines_before
+        self.damaged: list[Problem] = []  # of the lines so far, since this list was emptied; `row` is the line
+
+    def __iter__(self) -> Iterator[str]:
+        for number, lines in self._lines:
+            if number == 1:
+                lines, number = lines[self._skip :], number + self._skip
+            good, texts, problems = self._decoder.decode(number, lines)
+            decoded = dict(zip(good, texts, strict=True)) if problems else {}
+            bad = {problem.row: problem for problem in problems}
+            for at, line in enumerate(lines, number):
+                if not bad:
+                    yield texts[at - number] + "\n"
+                elif at in bad:
+                    self.damaged.append(bad[at])
+                    yield line.decode(errors="replace") + "\n"
+                else:
+                    yield decoded[at] + "\n"
 
 
-def _quoted_records(path: str, separator: str, size: int, strip: bool) -> Iterator[_Records]:
-    damaged: list[Problem] = []
-    lines = _quoted_lines(path, size, damaged)
-    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=strip)
-    rows: list[int] = []
-    records: list[list[str]] = []
-    problems: list[Problem] = []
+def _quoted_records(path: str, dialect: Dialect, size: int, encoding: str | None, strip: bool) -> Iterator[Records]:
+    # The limit holds for the whole process, so it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
+    lines = _Lines(path, dialect, size, encoding)
+    reader = csv.reader(lines, delimiter=dialect.separator, strict=True, skipinitialspace=strip)
+    watch = SwallowWatch(path, dialect.separator)
+    records = Records()
+    row = 0
     while True:
-        row = reader.line_num + 1
+        row += 1
+        line = reader.line_num + 1 + dialect.lines_before
         try:
             fields = next(reader)
         except StopIteration:
             break
         except csv.Error as error:
-            if "field larger" in str(error) or "end of data" in str(error):
-                raise DataError(
-                    f"{path}: row {row}: a quoted field has no end, or more than {csv.field_size_limit()} characters."
-                ) from error
-            problems.append(Problem(path, row, None, str(error), f"is not well quoted: {error}"))
+            records.problems.append(_not_well_quoted(path, row, line, error))
+            lines.damaged.clear()
         else:
-            if damaged:
-                problems += damaged
+            if lines.damaged:
+                line = lines.damaged[0].row
+                records.problems += [replace(one, row=row, cells=tuple(fields)) for one in lines.damaged]
+                lines.damaged.clear()
             else:
-                rows.append(row)
-                records.append(fields)
-        damaged.clear()
-        if len(rows) + len(problems) >= size:
-            yield rows, records, problems
-            rows, records, problems = [], [], []
-    if rows or problems:
-        yield rows, records, problems
+                watch.add(row, line, fields)
+                records.rows.append(row)
+                records.fields.append(fields)
+        if line != row:
+            records.lines[row] = line
+        if len(records.rows) + len(records.problems) >= size:
+            yield records
+            records = Records()
+    if records.rows or records.problems:
+        yield records
+
+
+def _not_well_quoted(path: str, row: int, line: int, error: csv.Error) -> Problem:
+    text = str(error)
+    where = f"{path}: row {row}{f' (line {line})' if line != row else ''}"
+    off = "if no fields are quoted set data.quoting: false"
+    if "field larger" in text or "end of data" in text:
+        raise DataError(
+            f"{where}: a quoted field begins that has no end, or more than {LONGEST_FIELD >> 20} million characters; "
+            f"{off}."
+        ) from error
+    if "new-line" in text:
+        text = "a carriage return (CR) stands alone, expected LF or CR LF as line ends"
+    return Problem(path, row, None, text, f"is not well quoted: {text}; {off}")

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from easymft.config.section import composed
 from easymft.data.bad_rows import shown
 from easymft.data.columns import check_unique
 from easymft.errors import DataError
@@ -13,7 +14,7 @@ from easymft.errors import DataError
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Names in order; a name's index is its id.
+    """Names in order; a name's index is its id, whatever Unicode form it is given in.
 
     Attributes:
         names: Different names, at least one.
@@ -38,7 +39,8 @@ class LabelMap:
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        return {name: index for index, name in enumerate(self.names)}
+        # A run of long ago may have two names that differ in their form alone; the first is the one that is found.
+        return {composed(name): index for index, name in reversed(list(enumerate(self.names)))}
 
     def __len__(self) -> int:
         """Returns the number of names."""
@@ -46,7 +48,7 @@ class LabelMap:
 
     def __contains__(self, name: object) -> bool:
         """Whether `name` is one of the names."""
-        return name in self._ids
+        return isinstance(name, str) and composed(name) in self._ids
 
     def __iter__(self) -> Iterator[str]:
         """Iterates over the names in order."""
@@ -58,9 +60,9 @@ class LabelMap:
         Raises:
             DataError: It is none of the names.
         """
-        if name not in self._ids:
+        if name not in self:
             raise DataError(f"Unknown name {shown(name)}, expected one of {', '.join(self.names)}.")
-        return self._ids[name]
+        return self._ids[composed(name)]
 
     def encode(self, names: Sequence[str], *, empty_as_missing: bool = False) -> np.ndarray:
         """Returns the ids of `names`.
@@ -77,7 +79,7 @@ class LabelMap:
         """
         ids = {"": -1} | self._ids if empty_as_missing else self._ids
         try:
-            return np.fromiter((ids[name] for name in names), np.int32, len(names))
+            return np.fromiter((ids[composed(name)] for name in names), np.int32, len(names))
         except KeyError as error:
             raise DataError(f"Unknown name {shown(error.args[0])}, expected one of {', '.join(self.names)}.") from error
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from easymft.config.data_section import DataConfig
+from easymft.config.section import composed
 from easymft.data.bad_rows import SkippedRows, shown
+from easymft.data.checks import LONGEST_NAME
 from easymft.data.columns import check_unique, has_header
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import ExampleBatch, read_examples
@@ -102,12 +104,15 @@ class MapBuilder:
 
 
 def _given(names: list[str], place: str, least: int) -> LabelMap:
+    names = [composed(name) for name in names]
     if len(names) < least:
         raise DataError(f"{place} is {names!r}, expected at least {least}.")
     check_unique(names, place)
     for name in names:
         if not name or name != name.strip():
             raise DataError(f"{place} holds {name!r}, expected names without white space around them, not empty.")
+        if len(name) > LONGEST_NAME:
+            raise DataError(f"{place} holds {shown(name)}, expected names of at most {LONGEST_NAME} characters.")
     return LabelMap.from_names(names)
 
 

@@ -1,26 +1,43 @@
-"""Finds input files, tells their format and splits them into lines, gzipped or not."""
+"""Finds input files and tells their format."""
 
 import glob
-import gzip
 import hashlib
 import os
-import zlib
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+import warnings
+from collections.abc import Sequence
+from contextvars import ContextVar
+from pathlib import Path
 
+from easymft.data.contents import foreign_content, shown_ending, text_format
+from easymft.data.packing import PACKED_ENDINGS, STANDARD_INPUT, local_file, packing, without_packed_ending
 from easymft.errors import DataError
 
-_BLOCK_BYTES = 1 << 20
-_ENDINGS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
-_UTF8_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_ENDINGS = {
+    ".tsv": "tsv",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+}
+_BINARY = ("parquet", "xlsx")
+_NAMES = {"parquet": "a Parquet file", "xlsx": "an Excel file (.xlsx)"}
+_config_folder: ContextVar[Path | None] = ContextVar("config_folder", default=None)
+
+
+def look_beside(folder: Path) -> None:
+    """Makes messages on missing files say where they stand in `folder`, that of the config, as is often meant."""
+    _config_folder.set(folder)
 
 
 def expand_files(patterns: Sequence[str]) -> list[str]:
     """Returns the files that `patterns` name, the matches of each glob sorted.
 
     Args:
-        patterns: File names or globs; `**` spans folders. A name that exists is never taken for a glob.
+        patterns: File names or globs; `**` spans folders. A name that exists is never taken for a glob. "-" is standard
+            input.
 
     Raises:
         DataError: No pattern, a missing file, a glob without match, a folder, or a file named twice.
@@ -51,7 +68,7 @@ def digest_files(paths: Sequence[str]) -> str:
     for path in paths:
         file_digest = hashlib.sha256()  # hashlib.file_digest came with Python 3.11
         try:
-            with open(path, "rb") as stream:
+            with open(local_file(path), "rb") as stream:
                 while block := stream.read(1 << 20):
                     file_digest.update(block)
         except OSError as error:
@@ -61,84 +78,69 @@ def digest_files(paths: Sequence[str]) -> str:
 
 
 def _matches(pattern: str) -> list[str]:
-    path = os.path.expanduser(pattern)
+    path = STANDARD_INPUT if pattern == "-" else os.path.expanduser(pattern)
     if os.path.exists(path):
         return [path]
     if not glob.has_magic(path):
-        raise DataError(f"{pattern}: no such file (looked in {os.getcwd()}).")
+        raise DataError(f"{pattern}: no such file (looked in {os.getcwd()}){_beside_config(path)}.")
     matches = sorted(glob.glob(path, recursive=True))
     if not matches:
-        raise DataError(f"{pattern}: no file matches this glob (looked in {os.getcwd()}).")
+        raise DataError(f"{pattern}: no file matches this glob (looked in {os.getcwd()}){_beside_config(path)}.")
     return matches
 
 
-def file_format(path: str, configured: str) -> str:
-    """Returns "tsv", "csv", "jsonl" or "parquet": `configured`, or with "auto" what the file's ending says.
-
-    Raises:
-        DataError: The ending is none of the known ones, or a gzipped Parquet file.
-    """
-    stem, ending = os.path.splitext(path[: -len(".gz")] if path.endswith(".gz") else path)
-    kind = _ENDINGS.get(ending.lower()) if configured == "auto" else configured
-    if kind is None:
-        raise DataError(
-            f"{path}: cannot tell the format from the ending {ending!r}, expected one of {', '.join(_ENDINGS)} "
-            "(also with .gz); or set data.format."
-        )
-    if kind == "parquet" and path.endswith(".gz"):
-        raise DataError(f"{path}: a Parquet file is compressed inside, expected it without .gz around it.")
-    return kind
+def _beside_config(path: str) -> str:
+    folder = _config_folder.get()
+    if folder is None or os.path.isabs(path) or not glob.glob(os.path.join(glob.escape(str(folder)), path)):
+        return ""
+    return f"; it stands beside the config: run the command in {folder}, or write {folder / path}"
 
 
-def _open_bytes(path: str) -> BinaryIO:
-    return gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")
-
-
-def _read_blocks(path: str) -> Iterator[bytes]:
-    try:
-        with _open_bytes(path) as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                yield block
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: is no complete gzip file ({error}).") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
-
-
-def iter_lines(path: str, size: int) -> Iterator[tuple[int, list[bytes]]]:
-    r"""Yields the lines of a text file in lists of `size` (the last may be shorter), in constant memory.
-
-    A line ends at `\n`, which is cut off; a byte order mark of UTF-8 is dropped.
+def file_format(path: str, configured: str, encoding: str | None = None) -> str:
+    """Returns the format of a file: `configured`, or with "auto" what its ending says, else its first line.
 
     Args:
-        path: The file; one that ends in .gz is unpacked on the way.
-        size: Lines per list.
+        path: The file.
+        configured: `data.format`.
+        encoding: `data.encoding`, for a file whose first line tells.
 
-    Yields:
-        The 1-based number of the list's first line, and the lines.
+    Returns:
+        "tsv", "csv", "jsonl", "parquet" or "xlsx".
 
     Raises:
-        DataError: The file cannot be read, is empty, is UTF-16, or is a damaged gzip file.
+        DataError: The file is of no such format by its content, or nothing says of which, or it is a packed file of a
+            format that is compressed inside.
+
+    Warns:
+        UserWarning: The first line told.
     """
-    number, lines, rest = 1, [], b""
-    for block in _read_blocks(path):
-        *complete, rest = (rest + block).split(b"\n")
-        lines += complete
-        while len(lines) > size:
-            yield number, _without_bom(path, number, lines[:size])
-            del lines[:size]
-            number += size
-    if rest:
-        lines.append(rest)
-    if not lines and number == 1:
-        raise DataError(f"{path}: is empty (0 bytes), expected rows.")
-    for start in range(0, len(lines), size):
-        yield number + start, _without_bom(path, number + start, lines[start : start + size])
-
-
-def _without_bom(path: str, number: int, lines: list[bytes]) -> list[bytes]:
-    if number == 1:
-        if lines[0].startswith(_UTF16_BOMS):
-            raise DataError(f"{path}: row 1, byte 1: is UTF-16 by its first two bytes, expected UTF-8.")
-        lines[0] = lines[0].removeprefix(_UTF8_BOM)
-    return lines
+    content = foreign_content(path, text_is_given=configured != "auto")
+    ending = os.path.splitext(without_packed_ending(path))[1].lower()
+    kind = _ENDINGS.get(ending) if configured == "auto" else configured
+    if (kind or content) in _BINARY and packing(path):
+        raise DataError(
+            f"{path}: {_NAMES[kind or content]} is compressed inside, expected it without {packing(path)} around it."
+        )
+    if content is not None and content != kind:
+        if content not in _BINARY:
+            raise DataError(f"{path}: is {content}.")
+        if kind is not None:
+            says = f"data.format is {kind}" if configured != "auto" else f"its ending is {ending}"
+            raise DataError(
+                f'{path}: is {_NAMES[content]} by its content, though {says}; set data.format: "{content}".'
+            )
+        kind = content
+    if kind is None:
+        kind = text_format(path, encoding)
+        if kind is None:
+            known = ", ".join(_ENDINGS)
+            raise DataError(
+                f"{path}: cannot tell the format from {shown_ending(without_packed_ending(path))}, expected one of "
+                f"{known} (text also packed: {', '.join(PACKED_ENDINGS)}); or set data.format, to csv for instance."
+            )
+        warnings.warn(
+            # From here, as Python shows a warning once for each place, and several ask for the format.
+            f"{path}: is read as {kind}, as its first line looks like it; data.format says it for sure",
+            stacklevel=1,
+        )
+    return kind

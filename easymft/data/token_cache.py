@@ -18,6 +18,7 @@ from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import Problem, SkippedRows
 from easymft.data.label_map import LabelMap
 from easymft.data.npy_writer import NpyWriter
+from easymft.data.packing import local_file, packing
 from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.sources import expand_files, file_format
 from easymft.data.text_preprocessor import TextPreprocessor
@@ -29,7 +30,10 @@ from easymft.threads import map_ahead
 
 _VERSION = 1  # Goes up whenever the same input would make other arrays.
 _SKIPPED_FILE = "skipped_rows.jsonl"
-_DATA_SETTINGS = ("columns", "column_names", "header", "quoting", "strip_whitespace", "bad_rows", "max_sequence_length")
+_DATA_SETTINGS = (
+    *("encoding", "separator", "sheet", "columns", "column_names", "header", "quoting", "strip_whitespace", "bad_rows"),
+    "max_sequence_length",
+)
 _CHUNK_ROWS = 2048
 _FEW_ROWS = 512  # Of fewer, the time to trace the graph is longer than what the graph saves.
 _WORKERS = 2
@@ -87,9 +91,11 @@ def build_token_dataset(
     key, row_count = _content_key(paths, settings, vocabulary)
     folder = Path(cache_folder) / key
     if (folder / SUMMARY_FILE).exists():
+        tokens = TokenDataset.load(folder)
         if skipped_rows is not None:
             _replay_skipped_rows(folder / _SKIPPED_FILE, paths, skipped_rows)
-        return TokenDataset.load(folder)
+            skipped_rows.add_kept(tokens.num_examples)
+        return tokens
     preprocessor = TextPreprocessor(vocabulary, data.max_sequence_length, _tie(data))
     with _temporary_folder(folder) as temporary, _SkippedRowsCopy(temporary, paths, skipped_rows) as copy:
         batches = read_examples(paths, data, chunk_size=_CHUNK_ROWS, skipped_rows=copy, **reading)
@@ -117,7 +123,7 @@ def _settings(
     """Returns, beside contents and tokens, all that decides what the arrays hold; as JSON knows it."""
     return {
         "version": _VERSION,
-        "formats": [(file_format(path, data.format), path.endswith(".gz")) for path in paths],
+        "formats": [(file_format(path, data.format, data.encoding), packing(path) is not None) for path in paths],
         **vocabulary.settings,
         "truncation_tie": _tie(data) if reading["pair"] else None,
         **data.model_dump(mode="json", include=set(_DATA_SETTINGS)),
@@ -135,7 +141,7 @@ def _content_key(paths: Sequence[str], settings: dict[str, Any], vocabulary: Voc
         file_digest = hashlib.sha256()
         lines = 0
         try:
-            with open(path, "rb") as stream:
+            with open(local_file(path), "rb") as stream:
                 while block := stream.read(1 << 20):
                     file_digest.update(block)
                     lines += block.count(b"\n")
@@ -145,8 +151,8 @@ def _content_key(paths: Sequence[str], settings: dict[str, Any], vocabulary: Voc
         if kind == "parquet":
             # A damaged file is reported by the reader.
             with contextlib.suppress(pyarrow.ArrowException, OSError):
-                lines = pyarrow.parquet.read_metadata(path).num_rows
-        rows = None if rows is None or zipped else rows + lines
+                lines = pyarrow.parquet.read_metadata(local_file(path)).num_rows
+        rows = None if rows is None or zipped or kind == "xlsx" else rows + lines
     return digest.hexdigest()[:32], rows
 
 
@@ -178,7 +184,11 @@ class _SkippedRowsCopy(SkippedRows):
         super().add(problem)
         if self._target is not None:
             self._target.add(problem)
-        self._copy.write(json.dumps(asdict(problem) | {"file": self._numbers[problem.file]}) + "\n")
+        self._copy.write(json.dumps(asdict(problem) | {"file": self._numbers[problem.file], "cells": ()}) + "\n")
+
+    def add_kept(self, rows: int) -> None:
+        if self._target is not None:
+            self._target.add_kept(rows)
 
     def close(self, *, discard: bool = False) -> None:
         self._copy.close()

@@ -11,6 +11,7 @@ from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows, shown
 from easymft.data.label_map import LabelMap
 from easymft.data.labels import MapBuilder
+from easymft.data.notes import gather_notes
 from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, ExampleBatch, read_examples
 from easymft.data.text_statistics import DuplicateFinder, Duplicates, LengthCounter, LengthSummary
 from easymft.errors import DataError
@@ -147,27 +148,28 @@ def validate_files(
     builder = MapBuilder(data)
     known = (labels or builder.given_labels, domains or builder.given_domains)
     errors = []
-    for split in splits:
-        is_train = split.name == "train"
-        skipped_before = skipped_rows.count
-        try:
-            for batch in _read(split, data, pair, known, chunk_size, skipped_rows):
-                split.add(batch)
-                if is_train:
-                    builder.add(batch)
-            if is_train and data.columns.label is not None and labels is None:
-                known = builder.finish()
-        except DataError as error:
-            errors.append(str(error))
-        split.skipped = skipped_rows.count - skipped_before
-    if errors:
-        raise DataError("\n".join(errors))
+    with gather_notes() as notes:
+        for split in splits:
+            is_train = split.name == "train"
+            skipped_before = skipped_rows.count
+            try:
+                for batch in _read(split, data, pair, known, chunk_size, skipped_rows):
+                    split.add(batch)
+                    if is_train:
+                        builder.add(batch)
+                if is_train and data.columns.label is not None and labels is None:
+                    known = builder.finish()
+            except DataError as error:
+                errors.append(str(error))
+            split.skipped = skipped_rows.count - skipped_before
+        if errors:
+            raise DataError("\n".join(errors))
     names = [_names(known[0], splits, 1), _names(known[1], splits, 0)]
     new_domains = sorted({domain for split in splits for domain, _ in split.cells}.difference(names[1], [""]))
     names[1] += new_domains
     reports = [split.report(names[0], names[1], data.max_sequence_length) for split in splits]
     report = ValidationReport(names[0], names[1], data.max_sequence_length, reports, duplicates.find())
-    report.warnings = list(_warnings(report, new_domains, has_domains=data.columns.domain is not None))
+    report.warnings = notes + list(_warnings(report, new_domains, has_domains=data.columns.domain is not None))
     return report
 
 

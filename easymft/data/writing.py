@@ -1,67 +1,54 @@
 """Writing tables of the user's own columns with columns of ours, in constant memory."""
 
+import codecs
+import csv
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from easymft.config.data_section import DataConfig
-from easymft.data.chunks import is_json, plain_rows
-from easymft.data.columns import has_header
-from easymft.data.sources import expand_files, file_format
+from easymft.data.chunks import own_name, plain_rows
+from easymft.data.excel_writer import ExcelWriter
+from easymft.data.table_checks import TablePlan, check_rows
+from easymft.data.table_form import TableForm
+from easymft.data.table_values import as_texts, conform, finite
 from easymft.errors import DataError
 from easymft.files import part_name
 
-_BREAKS_TSV = "[\t\n]"
 
+class FormatWriter(Protocol):
+    """Writes the rows of one format."""
 
-def same_form(stem: Path, files: Sequence[str], data: DataConfig) -> tuple[Path, bool]:
-    """Where and how to write a table so that it reads back with the settings of the files it came from.
+    def write(self, table: pa.Table) -> None:
+        """Adds rows, those of the first call with the names of the columns."""
 
-    Args:
-        stem: Path without an ending.
-        files: The input files or globs.
-        data: How they are read.
-
-    Returns:
-        (path, header): `<stem>.tsv`, with or without a header line as the input, where all input is unquoted TSV; else
-        `<stem>.jsonl`, which can hold any text.
-    """
-    formats = {file_format(file, data.format) for file in expand_files(files)}
-    if formats == {"tsv"} and not data.quoting:
-        return stem.with_name(stem.name + ".tsv"), has_header(data)
-    return stem.with_name(stem.name + ".jsonl"), True
+    def close(self) -> None:
+        """Ends the file; called once."""
 
 
 class TableWriter:
-    """Writes rows to a .tsv or .jsonl file under a temporary name, and gives it its name when all went well.
+    """Writes rows to a file under a temporary name, and gives it its name when all went well.
 
     Args:
-        path: Ends in .tsv (unquoted, as the readers here expect it) or .jsonl.
-        header: Whether a TSV file begins with the columns' names.
+        plan: What will be written; or the file's form alone, where the rows decide.
 
     Raises:
-        DataError: The ending is another one, or the file cannot be written.
+        DataError: The file cannot be written.
     """
 
-    def __init__(self, path: str | Path, header: bool = True):
-        self.path = Path(path)
-        if self.path.suffix not in (".tsv", ".jsonl"):
-            raise DataError(
-                f"{self.path}: cannot write {self.path.suffix or 'a file without an ending'}, expected .tsv or .jsonl"
-            )
-        self._header = header
-        self._rows = 0
+    def __init__(self, plan: TablePlan | TableForm):
+        self.form, schema = (plan, None) if isinstance(plan, TableForm) else (plan.form, plan.schema)
+        self.rows = 0
+        path = self.form.path
         try:
-            self._part = part_name(self.path)
-            self._stream = open(self._part, "w", encoding="utf-8", newline="\n")
+            self._part = part_name(path)
+            self._writer = _open(self._part, self.form, schema)
         except OSError as error:
-            raise DataError(f"{self.path}: cannot be written ({error.strerror})") from error
+            raise DataError(f"{path}: cannot be written ({error.strerror})") from error
 
     def __enter__(self) -> "TableWriter":
         """Returns itself."""
@@ -75,82 +62,86 @@ class TableWriter:
             columns: Ours, each [n], written after them.
 
         Raises:
-            DataError: A column of ours has the name of one of the user's, or a value cannot stand in a TSV file.
+            DataError: A column of ours has the name of one of the user's, or the file cannot hold a value.
         """
-        check_rows(self.path, table, list(columns), lambda index: f"output row {self._rows + index + 1}")
+        check_rows(self.form, table, list(columns), lambda index: f"output row {self.rows + index + 1}")
         for name, values in columns.items():
             table = table.append_column(name, pa.array(values))
-        if self.path.suffix == ".jsonl":
-            rows = plain_rows(_finite(table))
-            self._stream.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
-        else:
-            if self._header and not self._rows:
-                self._stream.write("\t".join(table.column_names) + "\n")
-            columns_of_texts = map(_as_texts, table.schema, table.columns)
-            self._stream.writelines("\t".join(row) + "\n" for row in zip(*columns_of_texts, strict=True))
-        self._rows += len(table)
+        self._writer.write(table)
+        self.rows += len(table)
 
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Renames the file to its name, or after an error removes it."""
-        self._stream.close()
-        if error_type is None:
-            self._part.replace(self.path)
+        try:
+            self._writer.close()
+            if error_type is None:
+                self._part.replace(self.form.path)
+        finally:
+            self._part.unlink(missing_ok=True)
+
+
+def _open(part: Path, form: TableForm, schema: pa.Schema | None) -> FormatWriter:
+    if form.kind == "parquet":
+        return _ParquetWriter(part, schema)
+    if form.kind == "xlsx":
+        return ExcelWriter(part, form)
+    return _JsonLinesWriter(part, form) if form.kind == "jsonl" else _DelimitedWriter(part, form)
+
+
+class _DelimitedWriter:
+    def __init__(self, part: Path, form: TableForm):
+        self._form, self._begun = form, False
+        self._stream = open(part, "w", encoding=form.encoding, newline="")
+        options = {"delimiter": form.separator, "lineterminator": form.line_end}
+        self._quoted = csv.writer(self._stream, **options)
+        self._all_quoted = csv.writer(self._stream, quoting=csv.QUOTE_ALL, **options)
+
+    def write(self, table: pa.Table) -> None:
+        if self._form.header and not self._begun:
+            self._write_row(list(map(own_name, table.schema)))
+        self._begun = True
+        for row in zip(*map(as_texts, table.schema, table.columns), strict=True):
+            self._write_row(row)
+
+    def _write_row(self, row: Sequence[str]) -> None:
+        if not self._form.quoted:
+            self._stream.write(self._form.separator.join(row) + self._form.line_end)
+        # Of the two characters that break lines, the csv module of Python 3.11 quotes those of the line's end alone.
+        elif any("\r" in field for field in row):
+            self._all_quoted.writerow(row)
         else:
-            self._part.unlink()
+            self._quoted.writerow(row)
+
+    def close(self) -> None:
+        self._stream.close()
 
 
-def check_rows(path: Path, table: pa.Table, names: Sequence[str], row_name: Callable[[int], str]) -> None:
-    """Checks that a file of the kind that `path` ends in can hold rows.
+class _JsonLinesWriter:
+    def __init__(self, part: Path, form: TableForm):
+        self._stream = open(part, "w", encoding=form.encoding, newline="\n")
+        self._only_ascii = not codecs.lookup(form.encoding).name.startswith("utf")
 
-    Args:
-        path: The file to be written, .tsv or .jsonl.
-        table: The user's own columns.
-        names: Of the columns that will be added.
-        row_name: Index of a row in `table` -> what to call it.
+    def write(self, table: pa.Table) -> None:
+        rows = plain_rows(finite(table))
+        self._stream.writelines(json.dumps(row, ensure_ascii=self._only_ascii, default=str) + "\n" for row in rows)
 
-    Raises:
-        DataError: It cannot; the first column, or row, that stands in the way.
-    """
-    taken = next((name for name in names if name in table.column_names), None)
-    if taken is not None:
-        raise DataError(f"{path}: the input already has a column {taken!r}; rename it")
-    for field, column in zip(table.schema, table.columns, strict=True):
-        if path.suffix == ".tsv":
-            _check_column(path, field, column, row_name)
-        elif pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            raise DataError(
-                f"{path}: column {field.name!r} holds bytes ({field.type}), which JSON Lines cannot hold; "
-                "leave it out of the input"
-            )
+    def close(self) -> None:
+        self._stream.close()
 
 
-def _check_column(path: Path, field: pa.Field, column: pa.ChunkedArray, row_name: Callable[[int], str]) -> None:
-    breaks = "holds a tab or a line break, which a TSV file cannot hold; write .jsonl instead"
-    if re.search(_BREAKS_TSV, field.name):
-        raise DataError(f"{path}: the name of column {field.name!r} {breaks}")
-    try:
-        texts = _as_texts(field, column)
-    except pa.ArrowException as error:
-        raise DataError(
-            f"{path}: column {field.name!r} is of type {field.type}, which a TSV file cannot hold; write .jsonl instead"
-        ) from error
-    broken = next((index for index, text in enumerate(texts) if re.search(_BREAKS_TSV, text)), None)
-    if broken is not None:
-        raise DataError(f"{path}: the value of column {field.name!r} in {row_name(broken)} {breaks}")
+class _ParquetWriter:
+    def __init__(self, part: Path, schema: pa.Schema | None):
+        self._part, self._schema = part, schema
+        self._writer = None if schema is None else pq.ParquetWriter(part, schema)
 
+    def write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            self._schema = table.schema
+            self._writer = pq.ParquetWriter(self._part, self._schema)
+        self._writer.write_table(conform(table, self._schema))
 
-def _as_texts(field: pa.Field, column: pa.ChunkedArray) -> list[str]:
-    texts = pc.fill_null(pc.cast(column, pa.string()), "").to_pylist()
-    # A string among values of several types is itself, as where all are strings.
-    return [json.loads(text) if text.startswith('"') else text for text in texts] if is_json(field) else texts
-
-
-def _finite(table: pa.Table) -> pa.Table:
-    """JSON does not know NaN and infinity, which become null."""
-    for at, field in enumerate(table.schema):
-        if pa.types.is_floating(field.type):
-            values = table[field.name]
-            table = table.set_column(at, field, pc.if_else(pc.is_finite(values), values, None))
-    return table
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()

@@ -8,7 +8,8 @@ import pytest
 from app_zoo.stages.typicality import settings_for_training
 from easymft.config.loading import load_config
 from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, read_examples
-from easymft.data.writing import TableWriter, same_form
+from easymft.data.table_form import same_form
+from easymft.data.writing import TableWriter
 
 NAMES = {"columns": {"text": "text", "domain": "domain", "label": "label"}}
 NUMBERS = {"columns": {"text": 0, "domain": 1, "label": 2}}
@@ -32,11 +33,11 @@ def test_scores_read_back_beside_dev_files_of_the_old_form(tmp_path, data, endin
     model = {"weights": "some"}
     config_file.write_text(json.dumps({"output_folder": str(tmp_path / "run"), "data": data, "model": model}))
     given = load_config(str(config_file), ["data.subset.share=0.5"], mode="typicality").data
-    path, header = same_form(tmp_path / "scored", given.train_files, given)
-    with TableWriter(path, header) as writer:
+    form = same_form(tmp_path / "scored", given.train_files, given)
+    with TableWriter(form) as writer:
         for batch in read_examples(given.train_files, given, pair=False):
             writer.write(batch.table, {"typicality": ["0.25", "0.75"]})
-    changes = settings_for_training(given, path, width=4)
+    changes = settings_for_training(given, form.path, width=4)
     words = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
     changed = load_config(str(config_file), ["data.subset.share=0.5", *words], mode="meta_tune").data
     (scored,) = read_examples(changed.train_files, changed, pair=False)

@@ -86,7 +86,7 @@ def test_nothing_wrong():
             {"train": {"accumulation_steps": 2}, "runtime": {"jit_compile": True}},
             ["accumulation_steps: expected 1 where runtime.jit_compile is on"],
         ),
-        ({"prediction": {"output_file": "p.csv"}}, ["output_file: expected a file name that ends in .tsv or .jsonl"]),
+        ({"prediction": {"output_file": "p.txt"}}, ["output_file: expected a file name that ends in .csv, .tsv,"]),
     ],
 )
 def test_conflicts(sections, messages):

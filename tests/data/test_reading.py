@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from easymft.config.data_section import DataConfig
-from easymft.data import sources
+from easymft.data import encoding
 from easymft.data.chunks import plain_rows
+from easymft.data.encoding import iter_lines
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import read_examples
-from easymft.data.sources import expand_files, iter_lines
+from easymft.data.sources import expand_files
 from easymft.errors import DataError
 
 NAMED = {"text": "text", "domain": "domain", "label": "label"}
@@ -73,7 +74,7 @@ def test_csv_fields_may_span_lines_and_end_in_crlf(tmp_path):
     )
     (batch,) = read([path], config())
     assert batch.text == ["two\r\nlines, a comma", 'He said "no"', "last"]
-    assert batch.rows.tolist() == [2, 4, 5]
+    assert batch.rows.tolist() == [2, 3, 4]
     assert batch.label == ["POS", "NEG", "POS"]
 
 
@@ -151,7 +152,7 @@ def test_chunks_are_full_and_shards_are_kept_apart(tmp_path):
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 100])
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_lines_across_blocks(tmp_path, monkeypatch, size, end):
-    monkeypatch.setattr("easymft.data.sources._BLOCK_BYTES", 7)
+    monkeypatch.setattr("easymft.data.packing._BLOCK_BYTES", 7)
     lines = [b"", b"a" * 20, b"b", "ü¼".encode(), b"c\rc", b"d", b"last"]
     path = tmp_path / "a.txt"
     path.write_bytes(b"\xef\xbb\xbf" + b"\n".join(lines) + end.encode())
@@ -269,14 +270,14 @@ def test_reading_streams_and_stops_handing_on_at_a_bad_row(tmp_path, monkeypatch
     with open(path, "w") as stream:
         stream.write("text\tdomain\tlabel\n")
         stream.writelines("x\n" if i == 30_000 else f"{'w' * 100}{i}\tbooks\tPOS\n" for i in range(60_000))
-    read_blocks, blocks = sources._read_blocks, []
+    read_blocks, blocks = encoding.read_blocks, []
 
     def counted(path):
         for block in read_blocks(path):
             blocks.append(len(block))
             yield block
 
-    monkeypatch.setattr(sources, "_read_blocks", counted)
+    monkeypatch.setattr(encoding, "read_blocks", counted)
     batches = read_examples([str(path)], config(), pair=False, chunk_size=1000)
     assert next(batches).rows.tolist() == list(range(2, 1001))
     assert len(blocks) == 1

@@ -61,11 +61,7 @@ BAD_ROWS = {
         "label ' POS' has white space around it, expected one of NEG, POS; to remove it set data.strip",
     ),
     "space around domain": (b"a\tdvd \tPOS\n", "domain 'dvd ' has white space around it"),
-    "CRLF in the middle": (
-        b"a\tbooks\tPOS\r\n",
-        "row 3: ends in CR LF (a Windows line end), expected LF; to accept both set data.strip",
-    ),
-    "not UTF-8": (b"caf\xe9 bar\tbooks\tPOS\n", "row 3: byte 4 of the row is 0xe9, which is not UTF-8 (near 'caf"),
+    "not UTF-8": (b"caf\xe9 bar\tbooks\tPOS\n", "row 3: byte 4 of the line is 0xe9, which is not UTF-8 (near 'caf"),
 }
 
 
@@ -98,10 +94,10 @@ def test_bad_row_is_skipped_and_listed(tmp_path, case):
 def test_all_bad_rows_come_in_one_error_up_to_the_limit(tmp_path):
     rows = b"".join(b"t%d\tbooks\tBAD%d\n" % (i, i) for i in range(7)) + b"short\n" + b"\tmoon\tPOS\n"
     lines = error_of(tmp_path, HEAD + GOOD + rows, bad_row_limit=4).split("\n")
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert [line.split(",")[0] for line in lines[:4]] == [f"a.tsv: row {row}" for row in (3, 4, 5, 6)]
-    assert lines[4] == "... and 6 more"
-    assert len(error_of(tmp_path, HEAD + GOOD + rows).split("\n")) == 10
+    assert lines[4:] == ["... and 6 more", "to leave out bad rows, set data.bad_rows: skip"]
+    assert len(error_of(tmp_path, HEAD + GOOD + rows).split("\n")) == 11
 
 
 def test_bad_rows_of_all_shards_come_together(tmp_path):
@@ -145,9 +141,7 @@ def test_skipped_rows_counts_rows_not_problems_and_is_discarded_after_an_error(t
 BAD_FILES = {
     "no bytes": (b"", {}, "a.tsv: is empty (0 bytes)"),
     "header only": (HEAD, {}, "a.tsv: is empty (a header without rows)"),
-    "CRLF": (b"text\tdomain\tlabel\r\na\tbooks\tPOS\r\n", {}, "a.tsv: row 1: ends in CR LF"),
-    "UTF-16": (HEAD.decode().encode("utf-16"), {}, "a.tsv: row 1, byte 1: is UTF-16"),
-    "header not UTF-8": (b"text\tdom\xe4ne\tlabel\n" + GOOD, {}, "a.tsv: row 1: byte 9 of the row is 0xe4"),
+    "header not UTF-8": (b"text\tdom\xe4ne\tlabel\n" + GOOD, {}, "a.tsv: row 1: byte 9 of the line is 0xe4"),
     "column missing": (
         b"text\tdomain\tsentiment\n" + GOOD,
         {},
@@ -216,16 +210,22 @@ CSV_HEAD = b"text,domain,label\n"
 BAD_CSV = {
     "after a quoted row of two lines": (
         b'"two\nlines",books,POS\n"a",books,BAD\n',
-        "a.csv: row 4, column 'label': unknown label 'BAD'",
+        "a.csv: row 3, column 'label': unknown label 'BAD', expected one of NEG, POS (line 4)",
     ),
     "quote inside": (b'"a"b,books,POS\nc,books,POS\n', "a.csv: row 2: is not well quoted: ',' expected after '\"'"),
-    "quote left open": (b'a,books,POS\n"b,books,POS\nc,books,POS\n', "a.csv: row 3: a quoted field has no end"),
+    "quote left open": (
+        b'a,books,POS\n"b,books,POS\nc,books,POS\n',
+        "a.csv: row 3: a quoted field begins that has no end",
+    ),
     "quote left open, long": (
-        b'"b,books,POS\n' + b"c,books,POS\n" * 20_000,
-        "a.csv: row 2: a quoted field has no end, or more than 131072",
+        b'"two\nlines",books,POS\n"b,books,POS\n' + b"c,books,POS\n" * 20,
+        "a.csv: row 3 (line 4): a quoted field begins that has no end, or more than 16 million characters; if no",
     ),
     "ragged": (b'"a, b",books\n', "a.csv: row 2: 2 fields, expected 3"),
-    "not UTF-8 inside": (b'"a\nb\xff",books,POS\n', "a.csv: row 3: byte 2 of the row is 0xff"),
+    "not UTF-8 inside": (
+        b'"a\nb\xff",books,POS\n',
+        "a.csv: row 2: byte 2 of the line is 0xff, which is not UTF-8 (near 'b",
+    ),
 }
 
 
@@ -241,7 +241,7 @@ def test_rows_after_a_bad_one_of_csv_are_read(tmp_path):
     )
     with SkippedRows(None) as skipped:
         (batch,) = read([str(tmp_path / "a.csv")], bad_rows="skip", skipped_rows=skipped)
-    assert batch.rows.tolist() == [4, 6, 8]
+    assert batch.rows.tolist() == [3, 5, 6]
     assert batch.text == ["c", "e\n", "f"]
     assert skipped.count == 2
 
@@ -254,21 +254,24 @@ def json_lines(*rows):
 BAD_JSON = {
     "number for text": ({"text": 5}, "row 2, column 'text': text is of type integer (5), expected a string"),
     "null text": ({"text": None}, "column 'text': text is of type null (None), expected a string"),
-    "list for label": ({"label": ["POS"]}, "label is of type list (['POS']), expected a string or integer"),
-    "boolean for label": ({"label": True}, "label is of type boolean (True)"),
+    "list for label": (
+        {"label": ["POS"]},
+        "label is of type list (['POS']), expected a string or whole number; several labels for one text are not supp",
+    ),
     "float for domain": ({"domain": 1.5}, "domain is of type number (1.5)"),
-    "null label": ({"label": None}, "label is of type null (None)"),
+    "null label": ({"label": None}, "label is missing (null), expected a name"),
     "unknown integer": ({"label": 3}, "unknown label '3', expected one of NEG, POS"),
     "null weight": ({"w": None}, "weight is empty, expected a finite number of at least 0"),
     "boolean weight": ({"w": False}, "weight False is not a number"),
     "object weight": ({"w": {}}, "weight {} is not a number"),
     "huge weight": ({"w": 1e39}, "weight is 1e+39, expected a finite number"),
-    "further key": ({"more": 1}, "row 2, column 'more': key 'more' is not in the file's first row"),
     "half a surrogate": ({"text": "a\ud83d"}, "row 2, column 'text': holds '\\ud83d', half a surrogate pair"),
     "no object": ("[1]", "row 2: is of JSON type list, expected an object"),
     "no JSON": ('{"text": "a"', "row 2: is not JSON ("),
-    "NaN": ('{"text": "a", "w": NaN}', "row 2: is not JSON (NaN is no JSON value)"),
-    "empty line": ("", "row 2: empty line, expected one JSON object"),
+    "NaN": (
+        '{"text": "a", "domain": "dvd", "label": "POS", "w": NaN}',
+        "row 2, column 'w': weight is nan, expected a finite number of at least 0",
+    ),
 }
 
 
@@ -288,12 +291,12 @@ def test_json_columns(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "what"), [('{"a": "\\ud800"}', "surrogates not allowed"), ("1e999", "not JSON"), ("[-1e999]", "not JSON")]
+    ("value", "what"), [('{"a": "\\ud800"}', "surrogates not allowed"), ('["\\udfff"]', "surrogates not allowed")]
 )
 def test_json_values_that_no_file_can_hold(tmp_path, value, what):
     content = '{"text": "a", "domain": "dvd", "label": "POS", "own": 1}\n'
     message = error_of(tmp_path, (content + content.replace('"own": 1', f'"own": {value}')).encode(), name="a.jsonl")
-    assert "a.jsonl: row 2, column 'own': holds what no file in UTF-8 and JSON can hold" in message and what in message
+    assert "a.jsonl: row 2, column 'own': holds what no file in UTF-8 can hold" in message and what in message
 
 
 @pytest.mark.parametrize("field", ["weight", "typicality"])
@@ -323,7 +326,15 @@ def test_bad_parquet(tmp_path):
         "a.parquet: row 2, column 'text': text is of type null"
     )
     assert "column 'text' is of type int64, expected strings" in error(tmp_path, good | {"text": [1, 2]})
-    assert "column 'label' is of type double, expected strings or int" in error(tmp_path, good | {"label": [0.5, 1]})
+    assert "column 'label': label is of type number (0.5), expected a string or whole" in error(
+        tmp_path, good | {"label": [0.5, 1.5]}
+    )
+    assert "of type date32[day], expected strings, whole numbers or booleans" in error(
+        tmp_path, good | {"label": pa.array([1, 2], pa.date32())}
+    )
+    assert "expected strings, whole numbers or booleans; several labels for one text are not supported" in error(
+        tmp_path, good | {"label": [["POS"], ["NEG"]]}
+    )
     assert "column 'w' is of type string, expected numbers" in error(
         tmp_path, good | {"w": ["1", "2"]}, columns=NAMED | {"weight": "w"}
     )
@@ -369,7 +380,6 @@ def test_files_that_cannot_be_found_or_opened(tmp_path):
     (tmp_path / "a.tsv").write_bytes(HEAD + GOOD)
     packed = gzip.compress(HEAD + GOOD * 1000)
     (tmp_path / "cut.tsv.gz").write_bytes(packed[:-20])
-    (tmp_path / "no.tsv.gz").write_bytes(HEAD)
     (tmp_path / "empty.tsv.gz").write_bytes(gzip.compress(b""))
     (tmp_path / "a.parquet.gz").write_bytes(packed)
     for files, expected in [
@@ -377,10 +387,8 @@ def test_files_that_cannot_be_found_or_opened(tmp_path):
         (["b.tsv"], "b.tsv: no such file"),
         (["*.csv"], r"\*.csv: no file matches"),
         ([""], "is a folder"),
-        (["a.txt"], "cannot tell the format from the ending '.txt'"),
         (["a.tsv", "a.t*v"], "a.tsv: is named twice"),
         (["cut.tsv.gz"], "cut.tsv.gz: is no complete gzip file"),
-        (["no.tsv.gz"], "no.tsv.gz: is no complete gzip file"),
         (["empty.tsv.gz"], "empty.tsv.gz: is empty"),
         (["a.parquet.gz"], "compressed inside"),
     ]:
@@ -407,7 +415,8 @@ def test_settings_that_do_not_fit(tmp_path, settings, expected):
 def test_pair_text_is_checked_too(tmp_path):
     content = b"text\ttwo\tdomain\tlabel\na\t\tdvd\tPOS\n"
     message = error_of(tmp_path, content, pair=True, columns=NAMED | {"text_pair": "two"})
-    assert message == "a.tsv: row 2, column 'two': text_pair is empty, expected a text"
+    expected = "a.tsv: row 2, column 'two': text_pair is empty, expected a text"
+    assert message == f"{expected}; to leave out bad rows, set data.bad_rows: skip"
 
 
 def test_long_values_are_cut_in_messages(tmp_path):

@@ -1,23 +1,29 @@
+import csv
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 
+import openpyxl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from easymft.config.data_section import ColumnsConfig, DataConfig
 from easymft.data.reading import read_examples
-from easymft.data.writing import TableWriter, same_form
+from easymft.data.table_checks import TablePlan
+from easymft.data.table_form import TableForm, plain_form
+from easymft.data.writing import TableWriter
 from easymft.errors import DataError
 
 TABLE = pa.table({"text": ["a", "b\u2028c", 'say "x"'], "id": [1, 2, None], "share": [0.5, None, 1.0]})
 
 
-def write(path, *parts, **options):
-    with TableWriter(path, **options) as writer:
+def write(form, *parts):
+    form = form if isinstance(form, TableForm) else plain_form(form)
+    with TableWriter(form) as writer:
         for table, columns in parts:
             writer.write(table, columns)
-    assert not list(path.parent.glob("*.part"))
-    return path.read_text(encoding="utf-8")
+    assert not [path for path in form.path.parent.iterdir() if ".part." in path.name]
+    return form.path.read_bytes().decode(form.encoding) if form.is_delimited or form.kind == "jsonl" else None
 
 
 def test_tsv(tmp_path):
@@ -28,9 +34,27 @@ def test_tsv(tmp_path):
     )
 
 
-def test_tsv_without_header(tmp_path):
-    content = write(tmp_path / "x.tsv", (TABLE.select(["text"]), {"n": ["1", "2", "3"]}), header=False)
-    assert content.startswith("a\t1\n")
+def test_without_header(tmp_path):
+    for name, separator in (("x.tsv", "\t"), ("x.csv", ",")):
+        form = plain_form(tmp_path / name)
+        form = TableForm(form.path, header=False, separator=separator, quoted=form.quoted)
+        assert write(form, (TABLE.select(["text"]), {"n": ["1", "2", "3"]})).startswith(f"a{separator}1\n")
+
+
+def test_csv_is_quoted_where_it_needs_it(tmp_path):
+    texts = ["plain", "a,b", 'say "x"', "two\nlines", "old\rMac", "", " space", "semi;colon"]
+    content = write(tmp_path / "x.csv", (pa.table({"te,xt": texts}), {"label": [*"abcdefg", None]}))
+    assert content == (
+        '"te,xt",label\nplain,a\n"a,b",b\n"say ""x""",c\n"two\nlines",d\n"old\rMac","e"\n,f\n space,g\nsemi;colon,\n'
+    )
+    with open(tmp_path / "x.csv", newline="") as stream:
+        assert [row[0] for row in csv.reader(stream)] == ["te,xt", *texts]
+
+
+def test_csv_of_another_separator_line_end_and_encoding(tmp_path):
+    form = TableForm(tmp_path / "x.csv", separator=";", line_end="\r\n", encoding="utf-8-sig")
+    write(form, (pa.table({"text": ["a,b", "c;d"]}), {"p": [0.5, 1.0]}), (pa.table({"text": ["é"]}), {"p": [0.0]}))
+    assert form.path.read_bytes() == '\ufefftext;p\r\na,b;0.5\r\n"c;d";1\r\né;0\r\n'.encode()
 
 
 def test_jsonl_keeps_types(tmp_path):
@@ -39,6 +63,11 @@ def test_jsonl_keeps_types(tmp_path):
     )
     lines = [json.loads(line) for line in write(tmp_path / "x.jsonl", (table, {"score": [1, 2, 3]})).splitlines()[:1]]
     assert lines == [{"text": "a", "id": 1, "share": 0.5, "tags": ["x", "y"], "day": "2020-01-02", "score": 1}]
+
+
+def test_jsonl_of_an_encoding_that_lacks_characters(tmp_path):
+    form = TableForm(tmp_path / "x.jsonl", encoding="cp1252")
+    assert json.loads(write(form, (pa.table({"text": ["é日"]}), {}))) == {"text": "é日"}
 
 
 def test_json_has_no_nan_and_no_bytes(tmp_path):
@@ -57,6 +86,7 @@ def test_numbers_read_back_to_the_same(tmp_path):
     values = [0.1, 1 / 3, 1e-30, 0.9999999403953552, 123456.789]
     content = write(tmp_path / "x.tsv", (pa.table({"text": list("abcde")}), {"p": values}))
     assert [float(line.split("\t")[1]) for line in content.splitlines()[1:]] == values
+    assert write(tmp_path / "y.csv", (pa.table({"text": ["a"]}), {"p": [0.000001]})) == "text,p\na,0.000001\n"
 
 
 def test_json_values_of_several_types(tmp_path):
@@ -70,82 +100,122 @@ def test_json_values_of_several_types(tmp_path):
     assert write(tmp_path / "x.tsv", (batch.table, {})) == 'text\town\na\t1\na\t2.5\na\tn/a\na\t{"a": [1]}\na\t\n'
 
 
-@pytest.mark.parametrize("value", ["a\tb", "a\nb"])
-def test_a_value_that_a_tsv_cannot_hold(tmp_path, value):
-    first = pa.table({"text": ["x", "y"]})
-    with pytest.raises(DataError, match="x.tsv: the value of column 'text' in output row 4 holds a tab or a line"):
-        write(tmp_path / "x.tsv", (first, {}), (pa.table({"text": ["z", value]}), {}))
-    assert not list(tmp_path.iterdir())
-    assert json.loads(write(tmp_path / "x.jsonl", (pa.table({"text": [value]}), {}))) == {"text": value}
+def planned(path, *tables, ours=()):
+    plan = TablePlan(plain_form(path), pa.schema(list(ours)))
+    for table in tables:
+        plan.check(table, str)
+    with TableWriter(plan) as writer:
+        for table in tables:
+            writer.write(table, {field.name: [None] * len(table) for field in ours})
+    return pq.read_table(path)
 
 
-@pytest.mark.parametrize(
-    "values", [[["x"]], [{"x": 1}], pa.array([b"\xff"])], ids=["list", "struct", "bytes"]
-)
-def test_a_nested_value_that_a_tsv_cannot_hold(tmp_path, values):
-    table = pa.table({"text": ["a"], "own": values})
-    with pytest.raises(DataError, match="x.tsv: column 'own' is of type .*, which a TSV file cannot hold; write"):
-        write(tmp_path / "x.tsv", (table, {}))
-    assert not list(tmp_path.iterdir())
+def test_parquet_keeps_types(tmp_path):
+    table = pa.table(
+        {
+            "text": pa.array(["a", "b"]),
+            "day": [date(2020, 1, 2), None],
+            "raw": [b"\xff", None],
+            "small": pa.array([1, 2], pa.int8()),
+            "tags": [["x"], []],
+            "kind": pa.array(["x", "y"]).dictionary_encode(),
+        }
+    )
+    found = planned(tmp_path / "x.parquet", table, table, ours=[pa.field("p", pa.float64())])
+    assert found.drop(["p"]).equals(pa.concat_tables([table, table]))
+    assert found.schema.field("p").type == pa.float64() and found["p"].null_count == 4
 
 
-def test_a_column_name_that_a_tsv_cannot_hold(tmp_path):
-    with pytest.raises(DataError, match=r"x.tsv: the name of column 'te\\txt' holds a tab or a line break"):
-        write(tmp_path / "x.tsv", (pa.table({"te\txt": ["a"]}), {}))
-    assert not list(tmp_path.iterdir())
+def test_parquet_whose_first_rows_do_not_know_the_type(tmp_path):
+    first = pa.table({"text": ["a"], "own": pa.nulls(1), "n": pa.array([1], pa.int32())})
+    second = pa.table({"text": ["b"], "own": [2.5], "n": pa.array([2**40], pa.int64())})
+    found = planned(tmp_path / "x.parquet", first, second, first)
+    assert found.to_pydict() == {"text": ["a", "b", "a"], "own": [None, 2.5, None], "n": [1, 2**40, 1]}
 
 
-def test_a_name_taken_by_the_user(tmp_path):
-    with pytest.raises(DataError, match="x.tsv: the input already has a column 'id'; rename it"):
-        write(tmp_path / "x.tsv", (TABLE, {"id": ["1", "2", "3"]}))
+def test_parquet_of_values_of_several_types(tmp_path):
+    """Else whether 1 becomes 1.0 would depend on where one chunk of JSON Lines ends."""
+    tables = [pa.table({"own": values}) for values in ([1, None], ["x"], [2.5], [True])]
+    with pytest.warns(UserWarning, match="column 'own' holds values of several types, which become their JSON texts"):
+        found = planned(tmp_path / "x.parquet", *tables)
+    assert found["own"].to_pylist() == ["1", None, '"x"', "2.5", "true"]
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "own": 1}\n{"text": "b", "own": "x"}\n')
+    data = DataConfig(columns=ColumnsConfig(text="text"))
+    (batch,) = read_examples([str(tmp_path / "a.jsonl")], data, pair=False, need_label=False)
+    with pytest.warns(UserWarning, match="JSON texts"):
+        assert planned(tmp_path / "y.parquet", batch.table)["own"].to_pylist() == ["1", '"x"']
+
+
+def test_excel(tmp_path):
+    own = [2**60, 1.5, True, float("nan")]
+    table = pa.table({"text": ["=1+1", "#N/A", "a\nb", "日本"], "n": [1, 2, 3, None]})
+    table = table.append_column("day", pa.array([date(2020, 1, 2), date(1850, 1, 2), None, None]))
+    table = table.append_column("at", pa.array([datetime(2020, 1, 2, tzinfo=UTC)] + [None] * 3))
+    form = TableForm(tmp_path / "x.xlsx", sheet="Rows")
+    write(form, (table.slice(0, 3), {"p": [0.25, None, 0.5]}), (table.slice(3), {"p": [1.0]}))
+    sheet = openpyxl.load_workbook(form.path)["Rows"]
+    found = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert found == [
+        ["text", "n", "day", "at", "p"],
+        ["=1+1", 1, datetime(2020, 1, 2), "2020-01-02 00:00:00+00:00", 0.25],
+        ["#N/A", 2, "1850-01-02", None, None],
+        ["a\nb", 3, None, None, 0.5],
+        ["日本", None, None, None, 1],
+    ]
+    assert [sheet.cell(row, 1).data_type for row in (2, 3)] == ["s", "s"]  # no formula, no error
+    values = pa.table({"n": pa.array([own[0]]), "x": pa.array([own[3]]), "yes": [own[2]]})
+    write(tmp_path / "y.xlsx", (values, {}))
+    assert list(openpyxl.load_workbook(tmp_path / "y.xlsx").active.values)[1] == (str(2**60), None, True)
 
 
 def test_an_earlier_file_stays_after_an_error(tmp_path):
-    path = tmp_path / "x.tsv"
-    write(path, (TABLE, {}))
-    before = path.read_bytes()
-    with pytest.raises(KeyboardInterrupt), TableWriter(path) as writer:
-        writer.write(TABLE, {})
-        assert path.read_bytes() == before
-        raise KeyboardInterrupt
-    assert path.read_bytes() == before and [one.name for one in tmp_path.iterdir()] == ["x.tsv"]
+    for ending in ("tsv", "csv", "jsonl", "parquet", "xlsx"):
+        path = tmp_path / ending / f"x.{ending}"
+        write(path, (TABLE, {}))
+        before = path.read_bytes()
+        with pytest.raises(KeyboardInterrupt), TableWriter(plain_form(path)) as writer:
+            writer.write(TABLE, {})
+            assert path.read_bytes() == before
+            raise KeyboardInterrupt
+        assert path.read_bytes() == before and [one.name for one in path.parent.iterdir()] == [path.name]
 
 
 def test_places_that_cannot_be_written(tmp_path):
-    with pytest.raises(DataError, match="cannot write .csv, expected .tsv or .jsonl"):
-        TableWriter(tmp_path / "x.csv")
-    with pytest.raises(DataError, match="cannot write a file without an ending"):
-        TableWriter(tmp_path / "x")
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="x.tsv: cannot be written"):
-        TableWriter(tmp_path / "file" / "x.tsv")
+    for ending in ("tsv", "csv", "jsonl", "xlsx"):
+        with pytest.raises(DataError, match=f"x.{ending}: cannot be written"):
+            TableWriter(plain_form(tmp_path / "file" / f"x.{ending}"))
     assert write(tmp_path / "new" / "deep" / "x.tsv", (TABLE, {}))
 
 
-@pytest.mark.parametrize(
-    ("name", "settings", "expected"),
-    [
-        ("a.tsv", {}, ("out.tsv", True)),
-        ("a.tsv.gz", {}, ("out.tsv", True)),
-        ("a.tsv", {"quoting": True}, ("out.jsonl", True)),
-        ("a.csv", {}, ("out.jsonl", True)),
-        ("a.jsonl", {}, ("out.jsonl", True)),
-        ("a.tsv", {"columns": ColumnsConfig(text=0)}, ("out.tsv", False)),
-        ("a.txt", {"format": "tsv", "column_names": ["text"]}, ("out.tsv", False)),
-    ],
-)
-def test_the_form_of_the_input(tmp_path, name, settings, expected):
-    (tmp_path / name).write_bytes(b"")
-    path, header = same_form(tmp_path / "out", [str(tmp_path / name)], DataConfig(**settings))
-    assert (path.name, header) == expected and path.parent == tmp_path
-
-
-@pytest.mark.parametrize("name", ["a.tsv", "a.jsonl"])
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl", "a.parquet"])
 def test_what_is_written_reads_back(tmp_path, name):
-    texts = ["plain", ' "quoted', "tab\\t", "NULL", "nan", "日本", "1.50", "true", "a\rb", "\u0085x"]
-    table = pa.table({"text": texts, "label": ["x"] * 10})
-    write(tmp_path / name, (table, {"typicality": [0.1] * 10}))
+    texts = ["plain", ' "quoted', "tab\\t", "NULL", "nan", "日本", "1.50", "true", "x\x0by", "\u0085x"]
+    texts += [] if name == "a.tsv" else ["a\rb", "a\nb", "a\tb", "a\r\nb", "a,b"]
+    table = pa.table({"text": texts, "label": ["x"] * len(texts)})
+    write(tmp_path / name, (table, {"typicality": [0.1] * len(texts)}))
     data = DataConfig(columns=ColumnsConfig(label="label", typicality="typicality"))
     (batch,) = read_examples([str(tmp_path / name)], data, pair=False)
-    assert batch.text == texts and batch.typicality.tolist() == pytest.approx([0.1] * 10)
+    assert batch.text == texts and batch.typicality.tolist() == pytest.approx([0.1] * len(texts))
     assert batch.table.column("text").to_pylist() == texts
+
+
+def test_own_names_come_back(tmp_path):
+    """Those of columns without a name, or with that of another, as spreadsheets write them."""
+    (tmp_path / "a.csv").write_text("text,,note,note,\na,b,c,d,\n")
+    data = DataConfig(columns=ColumnsConfig(text="text"))
+    (batch,) = read_examples([str(tmp_path / "a.csv")], data, pair=False, need_label=False)
+    assert write(tmp_path / "x.csv", (batch.table, {"p": [0.5]})) == "text,,note,note,,p\na,b,c,d,,0.5\n"
+    write(tmp_path / "x.xlsx", (batch.table, {}))
+    assert next(openpyxl.load_workbook(tmp_path / "x.xlsx").active.values) == ("text", None, "note", "note", None)
+    assert len(json.loads(write(tmp_path / "x.jsonl", (batch.table, {})))) == 5
+    assert len(planned(tmp_path / "x.parquet", batch.table).schema) == 5
+
+
+def test_excel_reads_back(tmp_path):
+    table = pa.table({"text": ["=1+1", "two\nlines", "007"], "label": ["x", "y", "z"]})
+    write(tmp_path / "a.xlsx", (table, {"typicality": [0.1, 0.25, 1.0]}))
+    data = DataConfig(columns=ColumnsConfig(label="label", typicality="typicality"))
+    (batch,) = read_examples([str(tmp_path / "a.xlsx")], data, pair=False)
+    assert batch.table.column("text").to_pylist() == table["text"].to_pylist()
+    assert batch.typicality.tolist() == pytest.approx([0.1, 0.25, 1.0])
