@@ -127,7 +127,8 @@ def _quoted_records(path: str, dialect: Dialect, size: int, encoding: str | None
                 records.problems += [replace(problem, row=row) for problem in lines.damaged]
                 lines.damaged.clear()
             else:
-                watch.add(row, line, fields)
+                if reader.line_num + dialect.lines_before > line:
+                    watch.add(row, line, fields)
                 records.rows.append(row)
                 records.fields.append(fields)
         if line != row:

@@ -60,7 +60,7 @@ def _keys_of(path: str, encoding: str | None, *_status: int) -> tuple[str, ...]:
     for number, lines in iter_lines(path, _LINES_AT_ONCE, encoding):
         for line in lines:
             try:
-                value = json.loads(line)
+                value = json.loads(line.decode())
             except (ValueError, RecursionError):
                 continue
             if isinstance(value, dict) and not value.keys() <= keys.keys():
