@@ -80,6 +80,8 @@ def test_the_first_line_tells_the_format_where_the_ending_does_not(tmp_path, nam
 def test_neither_ending_nor_first_line_tell_the_format(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"text,label\n")
     assert "a.txt: cannot tell the format from the ending '.txt', expected one of .tsv" in error_of(tmp_path / "a.txt")
+    (tmp_path / "b.txt").write_bytes(b"")
+    assert error_of(tmp_path / "b.txt") == "b.txt: is empty (0 bytes), expected rows."
     (tmp_path / "a").write_bytes(b"text\n")
     assert "a: cannot tell the format from a name without an ending" in error_of(tmp_path / "a")
 

@@ -204,6 +204,14 @@ def test_old_mac_line_ends_are_named(tmp_path, name):
     assert "row 2: is not well quoted: a carriage return (CR) stands alone" in error_of(path)
 
 
+def test_what_helps_where_quotes_are_written_otherwise(tmp_path):
+    path = write(tmp_path / "a.csv", 'text,domain,label\n"he said \\"no\\"",b,c\nd,e,f\n')
+    assert error_of(path).endswith('expected after \'"\'; a quote in a quoted field is written "", not \\"')
+    path = write(tmp_path / "b.csv", 'domain,text,label\nb, "one, two",c\nd,e,f\n')
+    assert error_of(path).endswith("; a space stands before a quote, which data.strip_whitespace: true takes away")
+    assert read(path, strip_whitespace=True)[0].text == ["one, two", "e"]
+
+
 def test_long_texts_in_csv(tmp_path, monkeypatch):
     text = "word " * 40_000
     path = write(tmp_path / "a.csv", f'text,domain,label\n"{text}",b,c\n')
