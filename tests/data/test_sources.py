@@ -114,6 +114,7 @@ def zipped(*names):
         ("a.tsv.gz", gzip.compress(zipped("x")), "is a packed ZIP or Excel file (gzip); unpack it"),
         ("a.xlsx.gz", gzip.compress(b"x"), "an Excel file (.xlsx) is compressed inside, expected it without gzip"),
         ("a.json", b' [\n{"text": "a"}]\n', "is a JSON array, expected one JSON object on each line (JSON Lines); to con"),
+        ("a.json", b'{"text":{"0":"a","1":"b"},"label":{"0":"x"}}', "is one JSON object of columns, as pandas writes it"),
         ("a.jsonl", b'{\n "text": "a"}\n', "is a JSON object over several lines, expected one JSON object on each line"),
     ],
 )

@@ -103,6 +103,9 @@ def test_a_wrong_separator_is_told_the_tab(tmp_path):
 def test_a_column_that_is_nearly_there(tmp_path):
     path = write(tmp_path / "a.csv", "Text,domain,label\na,b,c\n")
     assert error_of(path).endswith("the columns there are: 'Text', 'domain', 'label'; did you mean 'Text'?")
+    assert error_of(write(tmp_path / "c.csv", "text:domain:label\na:b:c\n")).endswith(
+        "the columns there are: 'text:domain:label'; if another character separates its fields set data.separator."
+    )
     path = write(tmp_path / "b.csv", "text,domian,label\na,b,c\n")
     assert error_of(path).endswith("did you mean 'domian'?")
 
