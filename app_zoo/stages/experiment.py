@@ -13,7 +13,8 @@ from app_zoo.experiment.checks import check_data, check_methods
 from app_zoo.experiment.harness import Harness, is_held
 from app_zoo.experiment.methods import methods_of
 from app_zoo.experiment.plan import Job, amounts_of, plan_jobs
-from app_zoo.run_folder import write_json
+from app_zoo.run_record import read_part
+from easymft.checksums import write_object
 from easymft.config.presets import AVERAGE_DOMAINS, preset_value
 from easymft.config.schema import ExperimentConfig
 from easymft.data.labels import save_maps
@@ -58,7 +59,7 @@ def run(app: Application) -> None:
             _check_nobody_works(folder)
         variants = _variants_of(folder, config, anew)
         app.folder.claim(config, "experiment", inputs)
-        write_json(folder / _VARIANTS, variants)
+        write_object(folder / _VARIANTS, variants)
         save_maps(folder / "maps.json", maps.labels, maps.domains)
     _tell_decided(config)
     harness = Harness(folder, experiment.keep_models)
@@ -114,7 +115,7 @@ def _variants_of(folder: Path, config: ExperimentConfig, anew: bool) -> dict[str
         ConfigError: One of them has other settings there.
     """
     file = folder / _VARIANTS
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() and not anew else {}
+    known = read_part(folder, _VARIANTS) if file.exists() and not anew else {}
     ours = {name: variant.model_dump(mode="json") for name, variant in config.experiment.variants.items()}
     for name, settings in ours.items():
         if known.get(name, settings) != settings:

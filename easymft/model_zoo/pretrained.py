@@ -11,7 +11,7 @@ from easymft.config.schema import ModelConfig
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError, ConfigError
 from easymft.model_zoo.bert_files import read_config, read_pooling, read_vocabulary, write_config, write_vocabulary
-from easymft.model_zoo.folders import replace_folder
+from easymft.model_zoo.folders import MODEL_FILES, check_folder, replace_folder
 from easymft.model_zoo.huggingface import open_huggingface, read_extra, write_extra, write_huggingface
 from easymft.model_zoo.locate import Location, locate_weights
 from easymft.model_zoo.tensor_store import TensorStore, fill_encoder, list_names, read_head
@@ -22,11 +22,7 @@ from easymft.modeling.encoder import build_encoder
 from easymft.modeling.encoder_config import EncoderConfig, Pooling
 
 _RANDOM_STANDARD_DEVIATION = 0.02
-# What a folder that save_pretrained replaces may hold.
-SAVED_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "vocab.txt", "tokenizer.json") + (
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-)
+SAVED_FILES = MODEL_FILES  # what a folder that save_pretrained replaces may hold
 
 
 @dataclasses.dataclass
@@ -81,6 +77,7 @@ def load_pretrained(
     if model.encoder is not None:
         raise ConfigError("model.encoder is given beside model.weights; it is only for model.initialization random")
     location = locate_weights(model.weights, model.weights_format)
+    check_folder(location.folder)
     config = _override(read_config(location.folder)[0], model)
     vocabulary = _read_fitting_vocabulary(location.folder, model, config)
     store = _open(location)
@@ -102,6 +99,7 @@ def refill(pretrained: PretrainedModel, folder: str | Path) -> PretrainedModel:
         CheckpointError: The weights are missing, damaged or of other shapes.
     """
     location = locate_weights(str(folder), "huggingface")
+    check_folder(location.folder)
     return _fill(pretrained, location, _open(location))
 
 
