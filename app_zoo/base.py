@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from app_zoo.registry import MODES
 from app_zoo.run_folder import RunFolder
+from app_zoo.run_record import check_scored
 from easymft.config.schema import ExperimentConfig, ModelConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import LabelMap, infer_maps
@@ -128,6 +129,8 @@ class Application:
         data, model = self.config.data, self.config.model
         given = {"data.train_files": data.train_files, "data.dev_files": data.dev_files}
         files = {setting: expand_files(patterns) for setting, patterns in given.items() if patterns}
+        for file in files.get("data.train_files", ()):
+            check_scored(Path(file))
         hub = {}
         if model.weights is not None and is_on_disk(model.weights, model.weights_format):
             _check_finished(Path(model.weights))

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from app_zoo.registry import MODES
-from easymft.checksums import read_object
-from easymft.errors import ConfigError, DamagedError
+from easymft.checksums import file_digest, read_object
+from easymft.errors import ConfigError, DamagedError, DataError
 
 STATUS_FILE = "run.json"
 TRAINING_MODES = ("meta_tune", "finetune")
@@ -51,6 +51,25 @@ def read_status(run: Path) -> dict[str, Any] | None:
         if name not in status and name in needed:
             raise _damaged(run, f"{run / STATUS_FILE}: {name}: expected {expected}, got none")
     return status
+
+
+def check_scored(file: Path) -> None:
+    """Checks that a file in the folder of a typicality run, of the name of its scored file, is as the run wrote it.
+
+    Raises:
+        DataError: It is damaged or was edited, or the run's record is damaged.
+    """
+    if file.stem != "scored":
+        return
+    use = "score the rows again, or, if it is meant to be as it is, copy it to another folder and name the copy"
+    try:
+        status = read_status(file.parent)
+    except ConfigError as error:
+        raise DataError(f"{file}: cannot be checked ({str(error).partition('; ')[0]}); {use}") from error
+    if not status or Path(status.get("scored_file", "")).name != file.name:
+        return
+    if status.get("scored_sha256") not in (None, file_digest(file)):
+        raise DataError(f"{file}: is not as --mode typicality wrote it: damaged, or edited; {use}")
 
 
 def _is_right(name: str, value: Any, kind: type) -> bool:

@@ -20,8 +20,10 @@ from easymft.config.schema import ExperimentConfig
 from easymft.data.labels import save_maps
 from easymft.data.sources import digest_files, expand_files
 from easymft.errors import ConfigError, EasyMFTError
+from easymft.evaluation.experiment.failures import read_failures
 from easymft.evaluation.experiment.results import Cell, Group, choose_learning_rates, read_cells
 from easymft.evaluation.experiment.summary import write_summary
+from easymft.files import PART
 
 _VARIANTS, _FOLDER_LOCK = "variants.json", "folder.lock"
 # Settings that it does not follow, as it has its own, beside those of the methods.
@@ -61,6 +63,7 @@ def run(app: Application) -> None:
         app.folder.claim(config, "experiment", inputs)
         write_object(folder / _VARIANTS, variants)
         save_maps(folder / "maps.json", maps.labels, maps.domains)
+    _check_earlier(folder)
     _tell_decided(config)
     harness = Harness(folder, experiment.keep_models)
     harness.run(candidates)
@@ -96,6 +99,13 @@ def _check_nobody_works(folder: Path) -> None:
                 f"runtime.overwrite: another process works on the experiment in {folder}; stop it first, or choose "
                 "another output_folder"
             )
+
+
+def _check_earlier(folder: Path) -> None:
+    """Raises DataError where what an earlier process measured is damaged, before others wait for the end to hear it."""
+    if any(not file.name.startswith(PART) for file in (folder / "cells").glob("*.json")):
+        read_cells(folder)
+    read_failures(folder)
 
 
 def _tell_decided(config: ExperimentConfig) -> None:

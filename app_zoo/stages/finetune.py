@@ -19,6 +19,7 @@ from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
 from easymft.model_zoo.averaging import move_to_mean
 from easymft.model_zoo.pretrained import PretrainedModel
+from easymft.names import cut_name
 from easymft.training.resume import remove_state
 
 
@@ -166,7 +167,7 @@ def _finetune_part(
         remove_state(folder)
         return
     if domain:
-        Console().rule(f"domain {escape(domain)}")
+        Console().rule(f"domain {escape(cut_name(domain))}")
     folder.mkdir(exist_ok=True, parents=True)
     record = fitting.train(folder, tokens, dev_tokens)
     if not app.dry_run:

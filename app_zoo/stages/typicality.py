@@ -27,6 +27,7 @@ from easymft.evaluation.typicality_files import write_typicality_report
 from easymft.evaluation.typicality_report import build_typicality_report
 from easymft.files import replacing
 from easymft.model_zoo.pretrained import PretrainedModel
+from easymft.names import cut_names
 from easymft.training.scoring import (
     TypicalityEmbedder,
     TypicalityScores,
@@ -171,6 +172,7 @@ def write_overview(app: Application, scores: TypicalityScores, tokens: TokenData
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "prototypes.npz") as part:
         np.savez(part, prototypes=scores.prototypes, counts=scores.counts, labels=labels, domains=domains)
+    labels, domains = (list(cut_names(names).values()) for names in (labels, domains))  # all else is to be looked at
     ids = (tokens.label_ids, tokens.domain_ids)
     sample = np.unique(np.linspace(0, tokens.num_examples - 1, _PROJECTOR_SAMPLE).astype(int))
     chosen: dict[int, Any] = dict.fromkeys(sample.tolist())

@@ -6,6 +6,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 from easymft.errors import DataError
@@ -63,10 +64,19 @@ def _matches(pattern: str) -> list[str]:
         return [path]
     if not glob.has_magic(path):
         raise DataError(f"{pattern}: no such file (looked in {os.getcwd()}).")
-    matches = sorted(glob.glob(path, recursive=True))
+    matches = sorted(glob.glob(_with_literal_folders(path), recursive=True))
     if not matches:
         raise DataError(f"{pattern}: no file matches this glob (looked in {os.getcwd()}).")
     return matches
+
+
+def _with_literal_folders(pattern: str) -> str:
+    """A glob whose leading folders, as far as there are any of these very names, stand for themselves."""
+    folder, names = Path(pattern), []
+    while not folder.exists():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return pattern if not glob.has_magic(str(folder)) else os.path.join(glob.escape(str(folder)), *names)
 
 
 def file_format(path: str, configured: str) -> str:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from easymft.data.text_statistics import LengthSummary
 from easymft.data.validation import SplitReport, ValidationReport
+from easymft.names import cut_names
 
 
 def render_report(report: ValidationReport, width: int = 110) -> str:
@@ -32,18 +33,19 @@ def _counts(split: SplitReport) -> Table:
     table = Table(title=f"{split.name}: {split.rows:,} rows{skipped}", title_justify="left")
     labels = list(next(iter(split.counts.values())))
     table.add_column("domain")
-    for label in labels:
+    for label in cut_names(labels).values():
         table.add_column(label or "(no label)", justify="right")
     if len(labels) > 1:
         table.add_column("all", justify="right")
     rows = dict(split.counts)
     if len(rows) > 1:
         rows["all"] = {label: sum(cells[label] for cells in split.counts.values()) for label in labels}
+    shown = cut_names(rows)
     for number, (domain, cells) in enumerate(rows.items()):
         if number == len(split.counts):
             table.add_section()
         figures = [*cells.values()] + ([sum(cells.values())] if len(labels) > 1 else [])
-        table.add_row(domain or "(none)", *(f"{figure:,}" for figure in figures))
+        table.add_row(shown[domain] or "(none)", *(f"{figure:,}" for figure in figures))
     return table
 
 
