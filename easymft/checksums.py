@@ -55,13 +55,15 @@ def check_sums(folder: Path, *, needed: bool = False, known: Collection[str] = (
     """
     sums = folder / SUMS_FILE
     try:
-        lines = sums.read_text(encoding="utf-8").splitlines()
+        *lines, rest = sums.read_bytes().decode().split("\n")
     except FileNotFoundError as error:
         if needed:
             raise DamagedError(f"{sums}: is missing") from error
         return
     except (OSError, ValueError) as error:
         raise DamagedError(f"{sums}: cannot be read ({one_line(error)})") from error
+    if rest or not lines:
+        raise DamagedError(f"{sums}: is cut short")
     expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name, digest in expected.items():
         try:
@@ -102,9 +104,14 @@ def read_object(file: str | Path) -> dict[str, Any]:
         raise DamagedError(f"{file}: is not JSON in UTF-8 ({one_line(error)})") from error
     if not isinstance(value, dict):
         raise DamagedError(f"{file}: holds a {type(value).__name__}, expected a JSON object")
-    if _KEY in value and value.pop(_KEY) != _digest_of(value):
+    if not value:
+        return value
+    key = _KEY if _KEY in value else list(value)[-1]  # where the damage is in the key
+    rest = {name: inner for name, inner in value.items() if name != key}
+    right = value[key] == _digest_of(rest)
+    if right != (key == _KEY):
         raise DamagedError(f'{file}: is not as it was written, by its "{_KEY}"')
-    return value
+    return rest if right else value
 
 
 def _digest_of(value: dict[str, Any]) -> str:

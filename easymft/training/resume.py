@@ -153,7 +153,7 @@ class ResumeState:
             status.assert_existing_objects_matched().assert_consumed()
         except DamagedError as error:
             raise CheckpointError(f"{error}: a state of the interrupted run is damaged") from error
-        except (AssertionError, ValueError, OSError, RuntimeError, tf.errors.OpError, DecodeError) as error:
+        except (AssertionError, ValueError, OSError, RuntimeError, IndexError, tf.errors.OpError, DecodeError) as error:
             raise CheckpointError(
                 f"{self._folder / f'ckpt-{step}'}: the state of the interrupted run is damaged or does not fit this "
                 f"model ({one_line(error)[:200]})"
