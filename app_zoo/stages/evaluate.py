@@ -19,6 +19,7 @@ from easymft.evaluation.metrics import DomainMetrics
 from easymft.evaluation.plots import draw_confusion_matrix, save_figure
 from easymft.evaluation.reports import metrics_table, print_table, tell_never_predicted, write_metrics
 from easymft.model_zoo.tokenizer_files import read_vocabulary
+from easymft.training.resume import remove_state
 
 
 def run(app: Application) -> None:
@@ -32,6 +33,8 @@ def run(app: Application) -> None:
 
 def tell_finished(app: Application) -> None:
     """Says that the training run in the output folder is finished; evaluates it if it was stopped before that."""
+    app.folder.tidy(app.config)
+    remove_state(app.folder.path)
     print(f"already finished: {app.folder.path}", flush=True)
     if not metrics_file(app).exists():
         evaluate_trained(app)

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from easymft.data.text_statistics import LengthSummary
 from easymft.data.validation import SplitReport, ValidationReport
+from easymft.names import cut_name, cut_names
 
 _NO_EDGE = 1_000_000  # columns
 
@@ -44,15 +45,17 @@ def _counts(split: SplitReport) -> Table:
     """A column for each class."""
     table = _table(split)
     labels = list(next(iter(split.counts.values())))
-    for label in labels:
+    for label in cut_names(labels).values():
         table.add_column(Text(label or "(no label)"), justify="right")
     if len(labels) > 1:
         table.add_column("all", justify="right")
-    for number, (domain, cells) in enumerate(_with_all(split).items()):
+    rows = _with_all(split)
+    domains = cut_names(rows)
+    for number, (domain, cells) in enumerate(rows.items()):
         if number == len(split.counts):
             table.add_section()
         figures = [*cells.values()] + ([sum(cells.values())] if len(labels) > 1 else [])
-        table.add_row(Text(domain or "(none)"), *(f"{figure:,}" for figure in figures))
+        table.add_row(Text(domains[domain] or "(none)"), *(f"{figure:,}" for figure in figures))
     return table
 
 
@@ -63,14 +66,16 @@ def _extremes(split: SplitReport) -> Table:
         table.add_column(name, justify="right")
     table.add_column("fewest rows", overflow="ellipsis", no_wrap=True)
     table.add_column("most rows", overflow="ellipsis", no_wrap=True)
-    for number, (domain, cells) in enumerate(_with_all(split).items()):
+    rows = _with_all(split)
+    domains = cut_names(rows)
+    for number, (domain, cells) in enumerate(rows.items()):
         if number == len(split.counts):
             table.add_section()
         present = {label: count for label, count in cells.items() if count}
         ends = [min(present, key=present.get), max(present, key=present.get)] if present else []
-        shown = [Text(f"{present[label]:,} {label or '(no label)'}") for label in ends] or ["", ""]
+        shown = [Text(f"{present[label]:,} {cut_name(label) or '(no label)'}") for label in ends] or ["", ""]
         counts = f"{sum(cells.values()):,}", f"{len(present):,} of {len(cells):,}"
-        table.add_row(Text(domain or "(none)"), *counts, *shown)
+        table.add_row(Text(domains[domain] or "(none)"), *counts, *shown)
     return table
 
 

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from easymft.checksums import SUMS_FILE
 from easymft.errors import CheckpointError, one_line
 from easymft.model_zoo.bert_files import CONFIG_FILE, GOOGLE_CONFIG_FILE
 from easymft.model_zoo.checkpoints import find_checkpoint, is_object_checkpoint
@@ -47,7 +48,7 @@ class Location:
     def files(self) -> list[Path]:
         """Files of the weights, their config and vocabulary, sorted; of other checkpoints beside them none."""
         if self.checkpoint is None:
-            return sorted(file for file in self.folder.iterdir() if file.is_file())
+            return sorted(file for file in self.folder.iterdir() if file.is_file() and file.name != SUMS_FILE)
         own = self.folder.glob(f"{glob.escape(Path(self.checkpoint).name)}.*")
         return sorted({*own, *self.folder.glob("*.json"), *self.folder.glob("*.txt")})
 

@@ -7,6 +7,7 @@ from easymft.config.schema import ModelConfig
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError, ConfigError
 from easymft.model_zoo.bert_files import CONFIG_FILE, GOOGLE_CONFIG_FILE, is_text_classifier, read_config, read_pooling
+from easymft.model_zoo.folders import check_folder
 from easymft.model_zoo.huggingface import open_huggingface
 from easymft.model_zoo.locate import Location, locate_weights
 from easymft.model_zoo.tensor_store import TensorPlan, TensorStore, list_names, plan_tensors
@@ -49,6 +50,7 @@ def open_model(model: ModelConfig) -> tuple[OpenedWeights, EncoderConfig, Vocabu
     if model.weights is None:
         raise ConfigError("model.weights is null; name weights, or set model.initialization to random")
     location = locate_weights(model.weights, model.weights_format, model.cache_folder)
+    check_folder(location.folder)
     config = override(read_config(location.folder)[0], model)
     vocabulary = read_fitting_vocabulary(location.folder, model, config)
     return open_tensors(location, config), config, vocabulary

@@ -12,7 +12,7 @@ from easymft.config.schema import ModelConfig
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError, ConfigError
 from easymft.model_zoo.bert_files import write_config
-from easymft.model_zoo.folders import replace_folder
+from easymft.model_zoo.folders import MODEL_FILES, check_folder, replace_folder
 from easymft.model_zoo.huggingface import read_extra, write_extra, write_huggingface
 from easymft.model_zoo.locate import locate_weights
 from easymft.model_zoo.opening import (
@@ -30,11 +30,7 @@ from easymft.modeling.encoder import build_encoder
 from easymft.modeling.encoder_config import EncoderConfig, Pooling
 
 _RANDOM_STANDARD_DEVIATION = 0.02
-# What a folder that save_pretrained replaces may hold.
-SAVED_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "vocab.txt", "tokenizer.json") + (
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-)
+SAVED_FILES = MODEL_FILES  # what a folder that save_pretrained replaces may hold
 
 
 @dataclasses.dataclass
@@ -113,6 +109,7 @@ def refill(pretrained: PretrainedModel, folder: str | Path) -> PretrainedModel:
         CheckpointError: The weights are missing, damaged or of other shapes.
     """
     location = locate_weights(str(folder), "huggingface")
+    check_folder(location.folder)
     return _fill(pretrained, open_tensors(location, pretrained.config))
 
 

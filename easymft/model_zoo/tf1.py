@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from easymft.errors import CheckpointError
-from easymft.model_zoo.checkpoints import CHECKPOINT_NAME, checkpoint_errors
+from easymft.files import without_wildcards
+from easymft.model_zoo.checkpoints import CHECKPOINT_NAME, checkpoint_errors, open_checkpoint
 from easymft.model_zoo.tensor_store import TensorStore, list_names
 from easymft.model_zoo.weight_map import HEAD_BIAS, HEAD_KERNEL, get_variable, weight_rows
 
@@ -26,8 +27,7 @@ def open_tf1(checkpoint: str) -> TensorStore:
     Raises:
         CheckpointError: It is damaged, or holds no BERT or several.
     """
-    with checkpoint_errors(checkpoint):
-        reader = tf.train.load_checkpoint(checkpoint)
+    with checkpoint_errors(checkpoint), open_checkpoint(checkpoint) as reader:
         stored_shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
     scopes = sorted(name.removesuffix(_WORD_EMBEDDINGS) for name in stored_shapes if name.endswith(_WORD_EMBEDDINGS))
     if len(scopes) != 1:
@@ -39,7 +39,7 @@ def open_tf1(checkpoint: str) -> TensorStore:
     inside = {name for name in shapes if name.startswith(_ENCODER_SCOPES) or scopes[0] and stored_names[name] != name}
 
     def read(name: str) -> np.ndarray:
-        with checkpoint_errors(checkpoint):
+        with checkpoint_errors(checkpoint), open_checkpoint(checkpoint) as reader:
             return reader.get_tensor(name)
 
     return TensorStore("tf1", checkpoint, shapes, stored_names, frozenset(shapes.keys() - inside), read)
@@ -69,9 +69,10 @@ def write_tf1(
         for row, value in zip((HEAD_KERNEL, HEAD_BIAS), head, strict=True):
             tensors[row.tf1] = row.to_stored(np.asarray(value), "tf1")
     names = sorted(tensors)
-    tf.raw_ops.SaveV2(
-        prefix=str(folder / CHECKPOINT_NAME),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[tensors[name] for name in names],
-    )
+    with without_wildcards(folder) as plain:
+        tf.raw_ops.SaveV2(
+            prefix=str(plain / CHECKPOINT_NAME),
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=[tensors[name] for name in names],
+        )

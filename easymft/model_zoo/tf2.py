@@ -9,7 +9,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from easymft.errors import CheckpointError
-from easymft.model_zoo.checkpoints import CHECKPOINT_NAME, OBJECT_GRAPH, checkpoint_errors
+from easymft.files import without_wildcards
+from easymft.model_zoo.checkpoints import CHECKPOINT_NAME, OBJECT_GRAPH, checkpoint_errors, open_checkpoint
 from easymft.model_zoo.tensor_store import TensorStore, list_names
 from easymft.model_zoo.weight_map import HEAD_KERNEL, weight_rows
 
@@ -33,8 +34,7 @@ def open_tf2(checkpoint: str) -> TensorStore:
     Raises:
         CheckpointError: It is damaged, or holds no encoder or several.
     """
-    with checkpoint_errors(checkpoint):
-        reader = tf.train.load_checkpoint(checkpoint)
+    with checkpoint_errors(checkpoint), open_checkpoint(checkpoint) as reader:
         shapes = {key: tuple(shape) for key, shape in reader.get_variable_to_shape_map().items() if key != OBJECT_GRAPH}
         graph = TrackableObjectGraph.FromString(reader.get_tensor(OBJECT_GRAPH))
     encoders = {path: node for path, node in _walk(graph, 0) if _ENCODER_CHILDREN <= _children(graph, node).keys()}
@@ -50,7 +50,7 @@ def open_tf2(checkpoint: str) -> TensorStore:
         raise CheckpointError(f"{checkpoint}: its object graph names tensors that it does not hold: {list_names(lost)}")
 
     def read(name: str) -> np.ndarray:
-        with checkpoint_errors(checkpoint):
+        with checkpoint_errors(checkpoint), open_checkpoint(checkpoint) as reader:
             return reader.get_tensor(name)
 
     inside = _keys_below(graph, encoder)
@@ -72,7 +72,8 @@ def write_tf2(folder: Path, encoder: Any, head: tuple[np.ndarray, np.ndarray] | 
         classifier = tf.Module()
         classifier.kernel, classifier.bias = (tf.Variable(value, dtype=tf.float32) for value in head)
         items[HEAD_KERNEL.tf2.split("/")[0]] = classifier
-    tf.train.Checkpoint(**items).write(str(folder / CHECKPOINT_NAME))
+    with without_wildcards(folder) as plain:
+        tf.train.Checkpoint(**items).write(str(plain / CHECKPOINT_NAME))
 
 
 def _children(graph: TrackableObjectGraph, node: int) -> dict[str, int]:

