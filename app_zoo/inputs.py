@@ -1,5 +1,6 @@
 """From an application's config to token ids and batches."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
@@ -34,8 +35,11 @@ def load_tokens(app: Application, split: str, maps: Maps, vocabulary: Vocabulary
             cache_folder=app.cache_folder,
             optional_columns=() if split == "train" else OPTIONAL_OUTSIDE_TRAINING,
             progress=app.config.runtime.progress,
+            progress_name=f"tokenising the {split} files",
             skipped_rows=skipped_rows,
         )
+    for line in tokens.fit.describe(tokens.max_sequence_length):
+        warnings.warn(f"{split} files: {line}", stacklevel=2)
     if len(domains) > len(maps.domains):
         tokens = tokens.subset(np.flatnonzero(tokens.domain_ids < len(maps.domains)))
     small = {"train": subset.share or subset.examples_per_class, "dev": subset.dev_examples_per_class}

@@ -1,5 +1,6 @@
 """--mode predict: label and probabilities for every row, in input order, in constant memory."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
-from rich.progress import Progress
 from scipy.special import softmax
 
 from app_zoo.base import Application
@@ -22,8 +22,10 @@ from easymft.data.sources import expand_files
 from easymft.data.table_checks import TablePlan
 from easymft.data.table_form import form_of_predictions
 from easymft.data.text_preprocessor import TextPreprocessor
+from easymft.data.token_fit import TokenFit
 from easymft.data.writing import TableWriter
 from easymft.errors import ConfigError
+from easymft.progress import progress_bar
 
 _PARALLEL_BATCHES = 2  # tokenised at once
 _DECIMALS = 6  # of probabilities
@@ -37,24 +39,26 @@ def run(app: Application) -> None:
     form = form_of_predictions(app.folder.path, settings.output_file, settings.input_files, app.config.data)
     _check_target(app, form.path)
     plan = TablePlan(form, _schema(labels, app.config.data.bad_rows == "skip"), labels)
+    rows = 0
     if not app.dry_run:
         # A bad row at the end, or one that the file to write cannot hold, is told before hours go into the others.
         for batch in _batches(app, trained):
             plan.check(batch.table, lambda index, batch=batch: f"{batch.file} row {batch.rows[index]}")
+            rows += len(batch.rows)
         _check_target(app, plan.form.path)
         if plan.form.note:
             print(f"note: predictions go to {plan.form.path}, as {plan.form.note}", flush=True)
     predictor = Predictor(app, trained)
-    with nullcontext() if app.dry_run else TableWriter(plan) as writer, Progress(
-        *Progress.get_default_columns(), "{task.completed} rows", disable=not app.config.runtime.progress
-    ) as progress:
-        task = progress.add_task("predict", total=None)
+    bar = progress_bar("predicting", rows, show=app.config.runtime.progress and not app.dry_run, told=False)
+    with nullcontext() if app.dry_run else TableWriter(plan) as writer, bar as advance:
         for batch in _batches(app, trained):
             probabilities = predictor(batch)
             if app.dry_run:
                 return
             writer.write(batch.table, _columns(probabilities, labels, batch.problem))
-            progress.advance(task, len(batch.rows))
+            advance(len(batch.rows))
+    for line in predictor.fit.describe(app.config.data.max_sequence_length, least=0.0):
+        warnings.warn(f"input files: {line}", stacklevel=2)
     print(f"predictions: {writer.form.path} ({writer.rows:,} rows)", flush=True)
 
 
@@ -113,6 +117,8 @@ class Predictor:
         self._length = padded_length(app)
         self._num_labels = len(trained.maps.labels.names)
         self._preprocessor: TextPreprocessor = load_preprocessor(trained)
+        self._unknown_id = self._preprocessor.vocabulary.ids["[UNK]"]
+        self._counts = tf.Variable(tf.zeros([4], tf.int64))  # as TokenFit has them
         names = ["text", "text_pair"] if app.pair else ["text"]
         signature = dict.fromkeys(names, tf.TensorSpec([None], tf.string)) | {"index": tf.TensorSpec([None], tf.int64)}
         self._tokenise = tf.function(self._tokenised, input_signature=[signature])  # traced once, not for every chunk
@@ -133,8 +139,16 @@ class Predictor:
         domains = np.array(batch.domain)
         return {part: rows for part in self._parts if len(rows := np.flatnonzero(good & (domains == part)))}
 
+    @property
+    def fit(self) -> TokenFit:
+        """How well the texts so far fit vocabulary and length."""
+        return TokenFit(*self._counts.numpy().tolist())
+
     def _tokenised(self, part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        features = self._preprocessor(part["text"], part.get("text_pair"), self._length)
+        features, cut = self._preprocessor.featurize(part["text"], part.get("text_pair"), self._length)
+        unknown = features["input_word_ids"] == self._unknown_id
+        counts = (tf.ones_like(cut), cut, features["input_mask"], unknown)
+        self._counts.assign_add([tf.reduce_sum(tf.cast(count, tf.int64)) for count in counts])
         return features | {"index": part["index"]}
 
     def _dataset(self, batch: ExampleBatch, rows: np.ndarray) -> tf.data.Dataset:

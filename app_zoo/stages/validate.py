@@ -47,7 +47,9 @@ def _token_counter(app: Application) -> TokenCounter | None:
         print(f"note: {note}", flush=True)
     preprocessor = TextPreprocessor(vocabulary, _NO_CUT)
 
-    def count(texts: list[str], pairs: list[str] | None) -> np.ndarray:
-        return preprocessor.tokenize(texts, pairs)[0].row_lengths().numpy()
+    def count(texts: list[str], pairs: list[str] | None) -> tuple[np.ndarray, np.ndarray]:
+        ids, _ = preprocessor.tokenize(texts, pairs)
+        unknown = ids.with_values(ids.values == vocabulary.ids["[UNK]"])
+        return ids.row_lengths().numpy(), unknown.to_tensor(False).numpy().sum(1)
 
     return count

@@ -90,23 +90,32 @@ class TextPreprocessor(tf.Module):
         Returns:
             Token ids and type ids (0 up to the first [SEP], 1 after it), both [n, None] int32.
         """
+        return self.tokenize_and_tell(text, text_pair)[:2]
+
+    def tokenize_and_tell(
+        self, text: tf.Tensor, text_pair: tf.Tensor | None = None
+    ) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.Tensor]:
+        """Returns what `tokenize` does, and which rows were cut, [n] bool."""
         cls_id, sep_id = self.vocabulary.ids["[CLS]"], self.vocabulary.ids["[SEP]"]
         text = tf.convert_to_tensor(text, tf.string)
         if text_pair is None:
-            ids = self._pieces(text, self.max_sequence_length - 2)[:, : self.max_sequence_length - 2]
-            segments = [ids]
+            # One word more than there is room for tells whether there was more.
+            pieces = self._pieces(text, self.max_sequence_length - 1)
+            cut = pieces.row_lengths() > self.max_sequence_length - 2
+            segments = [pieces[:, : self.max_sequence_length - 2]]
         else:
             first, second = self._pieces(text), self._pieces(tf.convert_to_tensor(text_pair, tf.string))
             kept = longest_first_lengths(
                 first.row_lengths(), second.row_lengths(), self.max_sequence_length - 3, self.truncation_tie
             )
+            cut = first.row_lengths() + second.row_lengths() > kept[0] + kept[1]
             segments = [_cut(first, kept[0]), _cut(second, kept[1])]
         column = tf.ones([tf.shape(text)[0], 1], tf.int32)
         parts, types = [column * cls_id], [column * 0]
         for number, segment in enumerate(segments):
             parts += [segment, column * sep_id]
             types += [segment * 0 + number, column * number]
-        return tf.concat(parts, axis=1), tf.concat(types, axis=1)
+        return tf.concat(parts, axis=1), tf.concat(types, axis=1), cut
 
     def __call__(
         self, text: tf.Tensor, text_pair: tf.Tensor | None = None, length: int | None = None
@@ -124,17 +133,24 @@ class TextPreprocessor(tf.Module):
         Raises:
             ValueError: `length` would cut rows.
         """
+        return self.featurize(text, text_pair, length)[0]
+
+    def featurize(
+        self, text: tf.Tensor, text_pair: tf.Tensor | None = None, length: int | None = None
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Returns an encoder's inputs, as a call does, and which rows were cut, [n] bool."""
         if length is not None and length < self.max_sequence_length:
             raise ValueError(
                 f"length must be at least max_sequence_length, {self.max_sequence_length}. Received: {length}"
             )
-        ids, types = self.tokenize(text, text_pair)
+        ids, types, cut = self.tokenize_and_tell(text, text_pair)
         pad_id = self.vocabulary.ids["[PAD]"]
-        return {
+        features = {
             "input_word_ids": ids.to_tensor(pad_id, shape=[None, length]),
             "input_mask": tf.ones_like(ids).to_tensor(0, shape=[None, length]),
             "input_type_ids": types.to_tensor(0, shape=[None, length]),
         }
+        return features, cut
 
     def _whole_tokens(self, characters: dict[str, str]) -> tuple[WholeTokens | None, WholeTokens | None]:
         """Returns what finds the whole tokens in the text as it is, and in the normalised text."""

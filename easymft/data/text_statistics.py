@@ -40,10 +40,6 @@ class LengthCounter:
         values, counts = np.unique(lengths, return_counts=True)
         self._counts.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
-    def share_above(self, limit: int) -> float:
-        """Returns the share of lengths greater than `limit`, from 0 to 1."""
-        return sum(count for length, count in self._counts.items() if length > limit) / self._counts.total()
-
     def summary(self) -> LengthSummary:
         """Returns the exact statistics of all lengths; at least one must have been counted."""
         lengths = np.array(sorted(self._counts))

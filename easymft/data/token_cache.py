@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import tensorflow as tf
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from easymft.checksums import check_sums, write_sums
 from easymft.config.data_section import DataConfig
@@ -26,9 +25,11 @@ from easymft.data.reading import ExampleBatch, read_examples
 from easymft.data.sources import expand_files, file_format
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.token_dataset import ARRAYS, SUMMARY_FILE, TokenDataset
+from easymft.data.token_fit import TokenFit
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import DamagedError, DataError, one_line
 from easymft.files import new_folder, remove_folder
+from easymft.progress import Advance, progress_bar
 from easymft.threads import map_ahead
 
 _VERSION = 2  # Goes up whenever the same input would make other arrays, or files.
@@ -54,6 +55,7 @@ def build_token_dataset(
     need_label: bool = True,
     optional_columns: Collection[str] = (),
     progress: bool = False,
+    progress_name: str = "tokenising",
     skipped_rows: SkippedRows | None = None,
 ) -> TokenDataset:
     """Reads and tokenises `files`, or opens what an earlier call made of the same content and settings.
@@ -71,6 +73,7 @@ def build_token_dataset(
         need_label: As in `read_examples`.
         optional_columns: As in `read_examples`.
         progress: Show a progress bar.
+        progress_name: What it says.
         skipped_rows: As in `read_examples`; told of the same rows when the cache is reused.
 
     Returns:
@@ -106,10 +109,12 @@ def build_token_dataset(
     preprocessor = TextPreprocessor(vocabulary, data.max_sequence_length, _tie(data))
     with _temporary_folder(folder) as temporary, _SkippedRowsCopy(temporary, paths, skipped_rows) as copy:
         batches = read_examples(paths, data, chunk_size=_CHUNK_ROWS, skipped_rows=copy, **reading)
-        with _progress_bar(progress, row_count) as advance:
-            rows = _write_arrays(temporary, _tokenized(batches, preprocessor, pair), labels, domains, advance)
+        with progress_bar(progress_name, row_count, show=progress) as advance:
+            tokenized = _tokenized(batches, preprocessor, pair)
+            fit = _write_arrays(temporary, tokenized, labels, domains, vocabulary.ids["[UNK]"], advance)
         summary = {
-            "num_examples": rows,
+            "num_examples": fit.rows,
+            "fit": asdict(fit),
             "max_sequence_length": data.max_sequence_length,
             "pad_id": vocabulary.ids["[PAD]"],
             "arrays": [name for name in ARRAYS if (temporary / f"{name}.npy").exists()],
@@ -220,22 +225,8 @@ def _replay_skipped_rows(path: Path, paths: Sequence[str], skipped_rows: Skipped
             skipped_rows.add(Problem(**(fields | {"file": paths[fields["file"]]})))
 
 
-@contextlib.contextmanager
-def _progress_bar(show: bool, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yields a function to call with the number of rows done."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not show) as bar:
-        task = bar.add_task("Tokenising", total=total)
-        yield lambda rows: bar.advance(task, rows)
-
-
-Tokens = tuple[np.ndarray, np.ndarray, np.ndarray]  # ids [tokens], lengths [n], starts of second texts [n]
+# ids [tokens], lengths [n], starts of second texts [n], whether a row was cut [n]
+Tokens = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def _tokenized(
@@ -243,15 +234,15 @@ def _tokenized(
 ) -> Iterator[tuple[ExampleBatch, Tokens]]:
     """Batches with their tokens, in order, while the next ones are tokenised in other threads."""
     signature = [tf.TensorSpec([None], tf.string)] * (2 if pair else 1)
-    graph = tf.function(preprocessor.tokenize, input_signature=signature, autograph=False)
+    graph = tf.function(preprocessor.tokenize_and_tell, input_signature=signature, autograph=False)
 
     def run(batch: ExampleBatch) -> tuple[ExampleBatch, Tokens]:
-        tokenize = preprocessor.tokenize if len(batch.text) < _FEW_ROWS else graph
+        tokenize = preprocessor.tokenize_and_tell if len(batch.text) < _FEW_ROWS else graph
         with tf.device("cpu:0"):  # Strings live nowhere else, and single integer ops are not worth a GPU's time.
-            ids, types = tokenize(*([batch.text, batch.text_pair] if pair else [batch.text]))
+            ids, types, cut = tokenize(*([batch.text, batch.text_pair] if pair else [batch.text]))
             lengths = ids.row_lengths()
             second_starts = lengths - tf.reduce_sum(tf.cast(types, tf.int64), 1)
-        return batch, (ids.flat_values.numpy(), lengths.numpy(), second_starts.numpy())
+        return batch, (ids.flat_values.numpy(), lengths.numpy(), second_starts.numpy(), cut.numpy())
 
     return map_ahead(run, batches, _WORKERS)
 
@@ -261,11 +252,12 @@ def _write_arrays(
     tokenized: Iterator[tuple[ExampleBatch, Tokens]],
     labels: LabelMap,
     domains: LabelMap,
-    advance: Callable[[int], None],
-) -> int:
-    """Writes the files of `ARRAYS`, `typicality` only where the examples have it; returns the number of examples."""
+    unknown_id: int,
+    advance: Advance,
+) -> TokenFit:
+    """Writes the files of `ARRAYS`, `typicality` only where the examples have it; returns their counts."""
     only_domain = 0 if len(domains.names) == 1 else -1
-    rows = tokens_before = 0
+    fit = TokenFit()
     with ExitStack() as stack:
 
         def append(name: str, values: np.ndarray) -> None:
@@ -275,20 +267,19 @@ def _write_arrays(
 
         writers: dict[str, NpyWriter] = {}
         append("row_splits", np.zeros(1, np.int64))
-        for batch, (ids, lengths, second_starts) in tokenized:
+        for batch, (ids, lengths, second_starts, cut) in tokenized:
             count = len(batch.text)
             append("ids", ids)
-            append("row_splits", tokens_before + np.cumsum(lengths))
-            tokens_before += len(ids)
+            append("row_splits", fit.tokens + np.cumsum(lengths))
+            fit.add(count, cut.sum(), len(ids), (ids == unknown_id).sum())
             append("second_starts", second_starts)
             append("label_ids", _encode(batch.label, labels, count, absent=-1))
             append("domain_ids", _encode(batch.domain, domains, count, absent=only_domain))
             append("weights", np.ones(count, np.float32) if batch.weight is None else batch.weight)
             if batch.typicality is not None:
                 append("typicality", batch.typicality)
-            rows += count
             advance(count)
-    return rows
+    return fit
 
 
 def _encode(names: list[str] | None, known: LabelMap, count: int, absent: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from easymft.data.token_fit import TokenFit
 from easymft.errors import DataError
 
 SUMMARY_FILE = "summary.json"
@@ -34,6 +35,7 @@ class TokenDataset:
         domain_ids: [n] int32, -1 where unknown.
         weights: [n] float32, the user's own weights, 1 where there are none.
         typicality: [n] float32, or None.
+        fit: How well the texts fit vocabulary and length; None for a part of them.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class TokenDataset:
         max_sequence_length: int,
         pad_id: int,
         rows: np.ndarray | None = None,
+        fit: TokenFit | None = None,
     ):
         """Wraps arrays as in `ARRAYS`; use `load` or `build_token_dataset` rather.
 
@@ -52,7 +55,9 @@ class TokenDataset:
             max_sequence_length: As in the class.
             pad_id: The id of [PAD].
             rows: [m] integers, the rows that this view shows; None: all.
+            fit: As in the class.
         """
+        self.fit = fit
         self._arrays = arrays
         self._pad_id = pad_id
         self._rows = rows
@@ -80,7 +85,8 @@ class TokenDataset:
             arrays = {
                 name: np.asarray(np.load(Path(folder) / f"{name}.npy", mmap_mode="r")) for name in summary["arrays"]
             }
-            dataset = cls(arrays, max_sequence_length=summary["max_sequence_length"], pad_id=summary["pad_id"])
+            sizes = {"max_sequence_length": summary["max_sequence_length"], "pad_id": summary["pad_id"]}
+            dataset = cls(arrays, **sizes, fit=TokenFit(**summary["fit"]))
             found = dataset.num_examples, len(arrays["ids"])
             expected = summary["num_examples"], int(arrays["row_splits"][-1])
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:

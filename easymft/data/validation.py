@@ -14,11 +14,12 @@ from easymft.data.labels import MapBuilder
 from easymft.data.notes import gather_notes
 from easymft.data.reading import OPTIONAL_OUTSIDE_TRAINING, ExampleBatch, read_examples
 from easymft.data.text_statistics import DuplicateFinder, Duplicates, LengthCounter, LengthSummary
+from easymft.data.token_fit import TokenFit
 from easymft.errors import DataError
 
 # Called with [n] texts and their [n] second texts or None; returns the [n] numbers of tokens before any cut, [CLS] and
-# [SEP] included.
-TokenCounter = Callable[[list[str], list[str] | None], np.ndarray]
+# [SEP] included, and the [n] numbers of [UNK] among them.
+TokenCounter = Callable[[list[str], list[str] | None], tuple[np.ndarray, np.ndarray]]
 
 _FEW_ROWS = 10  # with fewer a class of a single row is no surprise
 
@@ -35,7 +36,7 @@ class SplitReport:
         counts: Domain ("" without a column of domains) -> class -> rows, zeros included.
         words: Lengths in words, split at white space.
         tokens: Lengths in tokens before any cut; None where they were not counted.
-        share_cut: Share of the rows with more than `max_sequence_length` tokens, from 0 to 1; None likewise.
+        fit: How well the texts fit vocabulary and `max_sequence_length`, counted before any cut; None likewise.
     """
 
     name: str
@@ -45,7 +46,7 @@ class SplitReport:
     counts: dict[str, dict[str, int]]
     words: LengthSummary
     tokens: LengthSummary | None
-    share_cut: float | None
+    fit: TokenFit | None
 
 
 @dataclass
@@ -72,9 +73,18 @@ class ValidationReport:
 class _Split:
     """Gathers the statistics of one split."""
 
-    def __init__(self, name: str, files: list[str], count_tokens: TokenCounter | None, duplicates: DuplicateFinder):
+    def __init__(
+        self,
+        name: str,
+        files: list[str],
+        count_tokens: TokenCounter | None,
+        duplicates: DuplicateFinder,
+        max_sequence_length: int,
+    ):
         self.name = name
         self.files = files
+        self._max_length = max_sequence_length
+        self._fit = TokenFit()
         self.rows = 0
         self.skipped = 0
         self.cells: Counter[tuple[str, str]] = Counter()
@@ -95,9 +105,11 @@ class _Split:
         self._words.add(np.array([len(one) for one in words]) - (batch.text_pair is not None))
         self._duplicates.add(self.name, batch, words)
         if self._count_tokens is not None:
-            self._tokens.add(np.asarray(self._count_tokens(batch.text, batch.text_pair)))
+            lengths, unknown = self._count_tokens(batch.text, batch.text_pair)
+            self._tokens.add(lengths)
+            self._fit.add(number, (lengths > self._max_length).sum(), lengths.sum(), unknown.sum())
 
-    def report(self, labels: Sequence[str], domains: Sequence[str], max_sequence_length: int) -> SplitReport:
+    def report(self, labels: Sequence[str], domains: Sequence[str]) -> SplitReport:
         counted = self._count_tokens is not None
         return SplitReport(
             name=self.name,
@@ -107,7 +119,7 @@ class _Split:
             counts={domain: {label: self.cells[domain, label] for label in labels or [""]} for domain in domains},
             words=self._words.summary(),
             tokens=self._tokens.summary() if counted else None,
-            share_cut=self._tokens.share_above(max_sequence_length) if counted else None,
+            fit=self._fit if counted else None,
         )
 
 
@@ -144,7 +156,9 @@ def validate_files(
     if skipped_rows is None:
         skipped_rows = SkippedRows(None)
     duplicates = DuplicateFinder()
-    splits = [_Split(name, some, count_tokens, duplicates) for name, some in files.items() if some]
+    splits = [
+        _Split(name, some, count_tokens, duplicates, data.max_sequence_length) for name, some in files.items() if some
+    ]
     builder = MapBuilder(data)
     known = (labels or builder.given_labels, domains or builder.given_domains)
     errors = []
@@ -167,7 +181,7 @@ def validate_files(
     names = [_names(known[0], splits, 1), _names(known[1], splits, 0)]
     new_domains = sorted({domain for split in splits for domain, _ in split.cells}.difference(names[1], [""]))
     names[1] += new_domains
-    reports = [split.report(names[0], names[1], data.max_sequence_length) for split in splits]
+    reports = [split.report(names[0], names[1]) for split in splits]
     report = ValidationReport(names[0], names[1], data.max_sequence_length, reports, duplicates.find())
     report.warnings = notes + list(_warnings(report, new_domains, has_domains=data.columns.domain is not None))
     return report
@@ -224,11 +238,8 @@ def _warnings(report: ValidationReport, new_domains: list[str], *, has_domains: 
                 yield f"{where}: no rows of the class{'es' * (len(empty) > 1)} {', '.join(map(repr, empty))}."
         if split.skipped_rows:
             yield f"{split.name}: bad rows skipped: {split.skipped_rows}."
-        if split.share_cut is not None and split.share_cut > 0.5:
-            yield (
-                f"{split.name}: {split.share_cut:.0%} of the rows have more than "
-                f"{report.max_sequence_length} tokens (data.max_sequence_length) and are cut."
-            )
+        for line in split.fit.describe(report.max_sequence_length) if split.fit is not None else ():
+            yield f"{split.name}: {line}."
     yield from _doubtful_names(report, has_domains)
     for found in report.duplicates:
         later, earlier = found.splits

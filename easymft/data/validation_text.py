@@ -80,15 +80,16 @@ def _extremes(split: SplitReport) -> Table:
 
 
 def _lengths(report: ValidationReport) -> Table:
-    table = Table(title="Lengths", title_justify="left")
+    table = Table(title=f"Lengths; rows are cut at {report.max_sequence_length} tokens", title_justify="left")
     table.add_column("split")
     table.add_column("in")
-    for name in ("mean", "50%", "90%", "95%", "99%", "longest", f"cut at {report.max_sequence_length}"):
-        table.add_column(name, justify="right")
+    for name in ("mean", "50%", "90%", "95%", "99%", "longest", "cut", "[UNK]"):
+        table.add_column(Text(name), justify="right")
     for split in report.splits:
-        table.add_row(split.name, "words", *_figures(split.words), "")
-        if split.tokens is not None and split.share_cut is not None:
-            table.add_row(split.name, "tokens", *_figures(split.tokens), f"{split.share_cut:.1%}")
+        table.add_row(split.name, "words", *_figures(split.words), "", "")
+        if split.tokens is not None and split.fit is not None:
+            shares = (split.fit.cut_rows / split.fit.rows, split.fit.unknown_tokens / split.fit.tokens)
+            table.add_row(split.name, "tokens", *_figures(split.tokens), *(f"{share:.1%}" for share in shares))
     return table
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 import tf_keras
 
+from easymft.names import cut_names
 from easymft.progress import progress_bar
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from rich.progress import track
 
 from easymft.checksums import check_sums, write_sums
 from easymft.config.schema import TypicalityConfig
@@ -20,6 +19,7 @@ from easymft.errors import ConfigError, DamagedError, one_line
 from easymft.files import new_folder, remove_folder, replacing
 from easymft.mft.domain_corruption import pool_layer
 from easymft.mft.typicality import EmbeddingTransform, PrototypeAccumulator, compute_typicality
+from easymft.progress import progress_bar
 from easymft.training.inference import BatchInference
 
 _EMBEDDINGS = "embeddings.npy"
@@ -123,14 +123,16 @@ def embed_dataset(
     plan = BatchPlan(tokens.lengths, batch_size, seed=0, shuffle=False, group_by_length=True)
     dataset = make_dataset(tokens, plan.batches(0), padded_length=padded_length)
     batches = BatchInference(embedder, ["embedding"], strategy)(dataset)
-    with replacing(file) as part:
+    bar = progress_bar("embedding the texts", tokens.num_examples, show=progress)
+    with replacing(file) as part, bar as advance:
         embeddings = None
-        for index, outputs in track(batches, "embedding", total=plan.steps_per_epoch, disable=not progress):
+        for index, outputs in batches:
             if embeddings is None:
                 shape = (tokens.num_examples, outputs["embedding"].shape[1])
                 embeddings = np.lib.format.open_memmap(part, "w+", np.float32, shape)
                 _take_room(part)
             embeddings[index] = outputs["embedding"]
+            advance(len(index))
         embeddings.flush()
         del embeddings
     return np.load(file, mmap_mode="r")

@@ -160,3 +160,23 @@ def test_probabilities_have_six_decimals():
         "probability_b": [0.876543, None],
         "problem": [None, "bad"],
     }
+
+
+def test_texts_that_are_cut_are_told(trained, tmp_path):
+    run = trained.copy(tmp_path / "project")
+    file = write_csv(tmp_path / "a.csv", [["good " * 2311, "book", "1"], *ROWS])
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        found = run.run("predict", f'prediction.input_files=["{file}"]', f"output_folder={run.folder}/mft")
+    line = "input files: 1 of 4 rows (25%) have more than 32 tokens (data.max_sequence_length) and are cut"
+    assert found.code == 0 and found.err == f"easymft: warning: {line}\n", found
+
+
+def test_words_that_the_vocabulary_does_not_know_are_told(project):
+    project.write_rows("train.tsv", [["\u6771\u4eac\u306b\u884c\u304f" * 3, *row[1:]] for row in project.make_rows(12)])
+    for mode in ("validate", "finetune"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            found = project.run(mode, "data.test_files=[]", "data.dev_files=[]")
+        said = found.err + found.out
+        assert found.code == 0 and "of the tokens are [UNK], which stands for words that the vocabulary" in said, found

@@ -319,3 +319,13 @@ def test_check_tokenizer_script_finds_no_difference(tmp_path, capsys):
     assert script.main(arguments) == 0
     found = re.search(r"256 texts, (\d+) of full length \(128 tokens\), 256 equal\.", capsys.readouterr().out)
     assert found and int(found[1]) > 128  # nearly all pairs of reviews are cut
+
+
+@pytest.mark.parametrize(("words", "cut"), [(1, False), (6, False), (7, True), (300, True)])
+def test_rows_that_are_cut_are_told(words, cut):
+    preprocessor = TextPreprocessor(Vocabulary(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"), lower_case=True), 8)
+    ids, _, found = preprocessor.tokenize_and_tell(tf.constant(["a " * words]))
+    assert found.numpy().tolist() == [cut] and ids.row_lengths().numpy().tolist() == [min(words, 6) + 2]
+    # Of a pair both texts count, and there is one [SEP] more.
+    _, _, found = preprocessor.tokenize_and_tell(tf.constant(["a " * words] * 2), tf.constant(["a", "a a a a"]))
+    assert found.numpy().tolist() == [words + 1 > 5, words + 4 > 5]

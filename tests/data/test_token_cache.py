@@ -14,6 +14,7 @@ from easymft.data.npy_writer import NpyWriter
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.token_cache import build_token_dataset
 from easymft.data.token_dataset import ARRAYS, TokenDataset
+from easymft.data.token_fit import TokenFit
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import DataError
 from easymft.files import remove_folder
@@ -357,8 +358,21 @@ def test_missing_file(build, tmp_path):
 
 
 def test_progress_bar(build, capsys):
-    build(progress=True)
-    assert "5/5" in capsys.readouterr().out
+    build(progress=True, progress_name="tokenising the dev files")
+    assert capsys.readouterr().out.startswith("tokenising the dev files: 5 rows in ")
+
+
+def test_the_fit_of_texts_is_kept_with_the_tokens(build, tmp_path):
+    rows = [("a " * length, "a", "books", "pos") for length in (1, 20, 40)]
+    files = [write_rows(tmp_path / "fit.tsv", [*rows, ("zzz\u4e00 a", "\u4e00", "books", "pos")])]
+    for _ in range(2):  # made, and taken from the cache
+        tokens = build(files)
+        rows = [tokens.features(np.array([row]), tokens.lengths[row]) for row in range(4)]
+        ids = np.concatenate([row["input_word_ids"][0] for row in rows])
+        unknown = int((ids == VOCABULARY.ids["[UNK]"]).sum())
+        cut = [20 + 1 + 3 > tokens.max_sequence_length, 40 + 1 + 3 > tokens.max_sequence_length]
+        assert tokens.fit == TokenFit(4, sum(cut), len(ids), unknown) and any(cut) and unknown
+    assert tokens.subset(np.arange(2)).fit is None
 
 
 def test_order_is_kept_over_many_chunks(build, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from easymft.config.data_section import DataConfig
 from easymft.config.loading import load_config
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.text_statistics import LengthCounter
+from easymft.data.token_fit import TokenFit
 from easymft.data.validation import validate_files
 from easymft.data.validation_text import print_report
 from easymft.errors import DataError
@@ -39,12 +40,22 @@ def validate(folder, train=TRAIN, dev=(), test=(), pair=False, columns=COLUMNS, 
     return validate_files(data, pair=pair, chunk_size=3, **(options or {}))
 
 
+def counting(length, unknown=0):
+    """Counts so many tokens of each text; of None, its words and two."""
+
+    def count(texts, pairs):
+        lengths = np.array([len(text.split()) + 2 if length is None else length for text in texts])
+        return lengths, np.full(len(texts), unknown)
+
+    return {"count_tokens": count}
+
+
 def test_counts_and_lengths(tmp_path):
     report = validate(
         tmp_path,
         dev=[("z", "dvd", "NEG"), ("y", "books", "POS")],
         max_sequence_length=4,
-        options={"count_tokens": lambda texts, pairs: np.array([len(text.split()) + 2 for text in texts])},
+        options=counting(None),
     )
     assert (report.labels, report.domains) == (["NEG", "POS"], ["books", "dvd"])
     train, dev = report.splits
@@ -52,7 +63,7 @@ def test_counts_and_lengths(tmp_path):
     assert train.counts == {"books": {"NEG": 1, "POS": 1}, "dvd": {"NEG": 1, "POS": 1}}
     assert dev.counts == {"books": {"NEG": 0, "POS": 1}, "dvd": {"NEG": 1, "POS": 0}}
     assert asdict(train.words) == {"mean": 2, "percentiles": {"50": 1, "90": 4, "95": 4, "99": 4}, "longest": 4}
-    assert (train.tokens.longest, train.share_cut, dev.share_cut) == (6, 0.25, 0)
+    assert (train.tokens.longest, train.fit, dev.fit) == (6, TokenFit(4, 1, 16, 0), TokenFit(2, 0, 6, 0))
     assert report.warnings == [
         "dev, domain 'books': no rows of the class 'NEG'.",
         "dev, domain 'dvd': no rows of the class 'POS'.",
@@ -69,7 +80,6 @@ def test_percentiles_against_numpy():
     for percent in (50, 90, 95, 99):
         assert summary.percentiles[str(percent)] == np.percentile(lengths, percent, method="inverted_cdf")
     assert summary.mean == pytest.approx(lengths.mean())
-    assert counter.share_above(128) == pytest.approx((lengths > 128).mean())
 
 
 def test_duplicates_within_and_across_splits(tmp_path):
@@ -101,10 +111,10 @@ def test_warnings_of_cells_domains_and_cuts(tmp_path):
         "dev, domain 'books': no rows; finetune with a model for each domain needs one.",
         "dev, domain 'dvd': no rows of the class 'NEG'.",
     ]
-    one = validate(tmp_path, train[:2], options={"count_tokens": lambda texts, _: np.full(len(texts), 999)})
+    one = validate(tmp_path, train[:2], options=counting(999))
     assert one.warnings == [
         "all rows are of the one domain 'books'; to corrupt domains (mft.preset paper) takes two.",
-        "train: 100% of the rows have more than 128 tokens (data.max_sequence_length) and are cut.",
+        "train: 2 of 2 rows (100%) have more than 128 tokens (data.max_sequence_length) and are cut.",
     ]
     assert validate(tmp_path, train[:2], columns={"text": 0, "label": 2}).warnings == []
 
@@ -186,13 +196,13 @@ def test_unlabelled_files_can_be_validated(tmp_path):
 
 
 def test_rendered_report(tmp_path):
-    report = validate(tmp_path, options={"count_tokens": lambda texts, _: np.full(len(texts), 130)})
+    report = validate(tmp_path, options=counting(130, unknown=13))
     text = render_report(report, width=80)
     assert max(len(line) for line in text.splitlines() if not line.startswith("Warning: ")) <= 80
-    for part in ("train: 4 rows", "books", "NEG", "cut at 128", "100.0%", "Warning: train: 100% of the rows"):
+    for part in ("train: 4 rows", "books", "NEG", "cut at 128 tokens", "100.0%", "10.0%", "[UNK]", "Warning: train: "):
         assert part in text
     quiet = render_report(validate(tmp_path))
-    assert "No warnings." in quiet and "tokens" not in quiet
+    assert "No warnings." in quiet and "│ tokens" not in quiet
 
 
 def test_many_classes_fit_a_narrow_terminal(tmp_path):
