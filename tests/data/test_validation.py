@@ -65,6 +65,7 @@ def test_counts_and_lengths(tmp_path):
     assert asdict(train.words) == {"mean": 2, "percentiles": {"50": 1, "90": 4, "95": 4, "99": 4}, "longest": 4}
     assert (train.tokens.longest, train.fit, dev.fit) == (6, TokenFit(4, 1, 16, 0), TokenFit(2, 0, 6, 0))
     assert report.warnings == [
+        "train: 1 of 4 rows (25%) have more than 4 tokens (data.max_sequence_length) and are cut.",
         "dev, domain 'books': no rows of the class 'NEG'.",
         "dev, domain 'dvd': no rows of the class 'POS'.",
     ]
