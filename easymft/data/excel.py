@@ -136,8 +136,7 @@ def _text(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        whole = value.is_integer() and abs(value) < 10**_SHOWN_DIGITS
-        return str(int(value)) if whole else f"{value:.{_SHOWN_DIGITS}g}"
+        return f"{value:.{_SHOWN_DIGITS}g}"  # a whole one without a point
     if isinstance(value, datetime.datetime):
         return str(value.date() if value.time() == _MIDNIGHT else value)
     return str(value)

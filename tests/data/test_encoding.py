@@ -86,6 +86,15 @@ def test_a_damaged_row_of_a_utf8_file_is_no_other_encoding(tmp_path):
     assert error_of(path).endswith("; other letters are UTF-8, so mend this row, or set data.bad_rows: skip")
 
 
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_a_damaged_row_is_told_whatever_stands_beside_it_in_memory(tmp_path, size):
+    path = write(tmp_path / "a.tsv", TEXT.encode() + b"caf\xe9\tlivres\tPOS\n" + TEXT.encode().partition(b"\n")[2])
+    data = DataConfig.model_validate({"columns": NAMED, "bad_rows": "skip"})
+    with SkippedRows(None) as skipped:
+        batches = list(read_examples([str(path)], data, pair=False, chunk_size=size, skipped_rows=skipped))
+    assert [row for batch in batches for row in batch.rows.tolist()] == [2, 3, 4, 6, 7, 8] and skipped.count == 1
+
+
 def test_bytes_that_the_encoding_does_not_have(tmp_path):
     path = write(tmp_path / "a.tsv", TEXT.encode("cp1252") + b"ab\x81c\tlivres\tPOS\n")
     expected = "a.tsv: row 5: character 3 of the line is the byte 0x81, which cp1252 (data.encoding) does not have"

@@ -2,6 +2,7 @@
 
 import datetime
 import sys
+import zipfile
 
 import openpyxl
 import pytest
@@ -77,6 +78,16 @@ def test_formulas_and_errors_are_told(tmp_path):
     path = save(tmp_path / "b.xlsx", [HEADER, ("a", "x", "POS"), ("b", "x", "#N/A")])
     with pytest.warns(UserWarning, match="row 3, perhaps others, holds the error '#N/A' of a formula"):
         assert read(path)[0].label == ["POS", "#N/A"]
+
+
+def test_the_size_that_a_file_says_it_has_may_be_wrong(tmp_path):
+    path = save(tmp_path / "a.xlsx", [HEADER, ("a", "x", "POS"), ("b", "x", "NEG")])
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "b.xlsx", "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content.replace(b'<dimension ref="A1:C3"', b'<dimension ref="A1:B2"'))
+    assert read(tmp_path / "b.xlsx")[0].label == ["POS", "NEG"]
 
 
 def test_more_fields_than_columns_far_below(tmp_path):

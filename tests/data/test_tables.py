@@ -215,6 +215,13 @@ def test_what_helps_where_quotes_are_written_otherwise(tmp_path):
     assert read(path, strip_whitespace=True)[0].text == ["one, two", "e"]
 
 
+def test_a_damaged_line_of_a_quoted_row_is_named(tmp_path):
+    path = write(tmp_path / "a.csv", b'text,domain,label\n"a\nb\n\xff",b,c\n"two\nlines",,c\n')
+    first, second, _ = error_of(path).split("\n")
+    assert first.startswith("a.csv: row 2: byte 1 of the line is 0xff") and first.endswith("(line 4)")
+    assert second == "a.csv: row 3, column 'domain': domain is empty (''), expected a name (line 5)"
+
+
 def test_long_texts_in_csv(tmp_path, monkeypatch):
     text = "word " * 40_000
     path = write(tmp_path / "a.csv", f'text,domain,label\n"{text}",b,c\n')
