@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,15 +128,23 @@ def _run(arguments: _Arguments) -> int:
         sys.stdout.write(dump_config(config))
         return 0
     _prepare_environment()
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _teller()
     look_beside(Path(arguments.config).parent)
     application = resolve_application(config.application)(config)
     application.run(arguments.mode, dry_run=arguments.dry_run)
     return 0
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
-    print(f"easymft: warning: {message}", file=sys.stderr)
+def _teller() -> Callable[..., None]:
+    """Shows each warning once; files are read several times, and libraries make Python forget what it has shown."""
+    told: set[str] = set()
+
+    def show(message: Warning | str, *_: object) -> None:
+        if str(message) not in told:
+            told.add(str(message))
+            print(f"easymft: warning: {message}", file=sys.stderr)
+
+    return show
 
 
 def _prepare_environment() -> None:

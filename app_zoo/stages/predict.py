@@ -55,7 +55,7 @@ def run(app: Application) -> None:
                 return
             writer.write(batch.table, _columns(probabilities, labels, batch.problem))
             progress.advance(task, len(batch.rows))
-    print(f"predictions: {writer.form.path} ({writer.rows:,} rows)", flush=True)
+    print(f"predictions: {writer.form.path} ({writer.rows:,} row{'s' * (writer.rows != 1)})", flush=True)
 
 
 def _check_target(app: Application, target: Path) -> None:
