@@ -65,7 +65,9 @@ def test_excel_comes_back_as_excel(trained, tmp_path):
     book.save(tmp_path / "b.xlsx")
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        found = run.run("predict", f'prediction.input_files=["{tmp_path}/b.xlsx"]')
+        found = run.run(
+            "predict", f'prediction.input_files=["{tmp_path}/b.xlsx"]', f"prediction.output_file={tmp_path}/b_out.xlsx"
+        )
     assert (found.code, found.err.count("data.sheet names another")) == (0, 1), found  # told once, though read twice
     names, *rows = openpyxl.load_workbook(run.folder / "mft/predictions.xlsx")["Rows"].values
     assert list(names) == NAMES + OURS and [list(row[:3]) for row in rows] == ROWS
