@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from app_zoo.registry import MODES
 from app_zoo.run_folder import RunFolder
+from app_zoo.run_record import check_scored
 from easymft.config.schema import ExperimentConfig, ModelConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.labels import LabelMap, infer_maps
 from easymft.data.sources import digest_files, expand_files
 from easymft.errors import CheckpointError, ConfigError
+from easymft.model_zoo.folders import check_folder
 from easymft.model_zoo.locate import is_on_disk, locate_weights
 from easymft.model_zoo.registry import SHORT_NAMES
 from easymft.modeling.encoder_config import EncoderConfig
@@ -133,18 +136,22 @@ class Application:
         data, model = self.config.data, self.config.model
         given = {"data.train_files": data.train_files, "data.dev_files": data.dev_files}
         files = {setting: expand_files(patterns) for setting, patterns in given.items() if patterns}
+        for file in files.get("data.train_files", ()):
+            check_scored(Path(file))
         hub = {}
         if model.weights is not None and is_on_disk(model.weights, model.weights_format):
             _check_finished(Path(model.weights))
-            files["model.weights"] = [str(f) for f in locate_weights(model.weights, model.weights_format).files]
+            location = locate_weights(model.weights, model.weights_format)
+            check_folder(location.folder)
+            files["model.weights"] = [str(file) for file in location.files]
         elif model.weights is not None and model.weights not in SHORT_NAMES:  # those are checked by their digest
             hub["model.weights"] = f"revision {locate_weights(model.weights, model.weights_format).folder.name}"
         if model.vocabulary_file is not None:
             files["model.vocabulary_file"] = [model.vocabulary_file]
         return {setting: digest_files(paths) for setting, paths in files.items()} | hub
 
-    def check_length(self, encoder: EncoderConfig, source: str) -> None:
-        """Checks that an encoder has a position for each token of the config's sequences.
+    def check_encoder(self, encoder: EncoderConfig, source: str) -> None:
+        """Checks that an encoder has a position for each token of the config's sequences; says what it does to pairs.
 
         Raises:
             ConfigError: It has fewer.
@@ -153,6 +160,12 @@ class Application:
         if length > positions:
             raise ConfigError(
                 f"data.max_sequence_length: expected at most {positions}, the positions of {source}, got {length}"
+            )
+        if self.pair and encoder.type_vocab_size == 1:
+            warnings.warn(
+                f"{source}: knows one type of token (type_vocab_size 1), so both texts of a pair are of type 0, and "
+                "[SEP] alone tells them apart",
+                stacklevel=2,
             )
 
     def skipped_rows(self, split: str) -> SkippedRows | None:
@@ -192,8 +205,10 @@ class Application:
 
 def _check_finished(weights: Path) -> None:
     """Refuses a run, or a domain's part of one, that is still being trained or was interrupted."""
+    if not (weights / "best").is_dir():
+        return
     unfinished = [run for run in (RunFolder(weights), RunFolder(weights.parent)) if run.is_unfinished]
-    if unfinished and (weights / "best").is_dir():
+    if unfinished:
         raise CheckpointError(
             f"model.weights: the run in {unfinished[0].path} is not finished; let it end, or name {weights / 'best'} "
             "to take the best weights so far"

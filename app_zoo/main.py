@@ -4,24 +4,30 @@ import errno
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
 
 from app_zoo.registry import MODES, resolve_application
-from app_zoo.usage import render_help
+from app_zoo.usage import render_help, render_version
 from easymft.config.expectations import nearest
 from easymft.errors import ConfigError, EasyMFTError
 
 # pydantic and the applications (TensorFlow) are imported inside the functions that need them, so that --help is quick.
 
-_FLAGS = ("mode", "config", "set", "dry_run", "dump_config", "help")
+_FLAGS = ("mode", "config", "set", "dry_run", "dump_config", "sample", "version", "help")
+_OS_ERROR = re.compile(r"I/O error: (.*?) \(os error \d+\)")  # as safetensors tells what the system said
 _OUT_OF_MEMORY = re.compile(r"OOM when allocating (.*?)(?: by allocator.*)?$", re.MULTILINE)
-_FULL, _MAKE_ROOM = os.strerror(errno.ENOSPC), "; make room and run the same command again"
+# A full disk, a full quota, or a limit on the size of files (ulimit -f).
+_NO_ROOM = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)}
+_MAKE_ROOM = "; make room and run the same command again"
 _LESS_MEMORY = (
     "less is needed with train.accumulation_steps, train.gradient_checkpointing, a smaller batch_size "
     "(of mft.typicality, evaluation or prediction) or a shorter data.max_sequence_length"
@@ -35,6 +41,8 @@ class _Arguments(NamedTuple):
     overrides: list[str]
     dry_run: bool
     dump_config: bool
+    sample: str | None
+    version: bool
     help: bool
 
 
@@ -47,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 after a user's mistake (told on stderr, a line for each), 130 after an interrupt.
     """
+    _accept_any_character()
     try:
         code = _run(_parse(list(sys.argv[1:] if argv is None else argv)))
         sys.stdout.flush()
@@ -69,20 +78,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _accept_any_character() -> None:
+    """Lets standard output write "?" for what its encoding lacks, in place of an error amid a run."""
+    if hasattr(sys.stdout, "reconfigure"):  # not where a test or a notebook has replaced it
+        sys.stdout.reconfigure(errors="replace")
+
+
 def _tell_lack(error: Exception) -> str | None:
     """What to tell of an error of the machine: a file, the disk or the memory; None for any other error."""
     if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in _NO_ROOM
         if not full and error.filename is None:
             return None
         return f"{error.filename or 'the output folder'}: {error.strerror}{_MAKE_ROOM if full else ''}"
     if isinstance(error, MemoryError):
         return f"out of memory: {error or 'no more for Python'}; {_LESS_MEMORY}"
     # By their names, as naming the classes would import TensorFlow and safetensors.
-    if type(error).__name__ not in ("ResourceExhaustedError", "SafetensorError"):
+    if type(error).__name__ not in ("ResourceExhaustedError", "SafetensorError", "UnknownError", "OutOfRangeError"):
         return None
-    if _FULL in str(error):
-        return f"the output folder: {_FULL}{_MAKE_ROOM}"
+    full = next((words for words in _NO_ROOM.values() if words in str(error)), None)
+    if full is not None:
+        return f"the output folder: {full}{_MAKE_ROOM}"
+    told = _OS_ERROR.search(str(error))
+    if told:
+        return f"the output folder: {told[1]}"
     found = _OUT_OF_MEMORY.search(str(error))
     return found and f"out of memory: {found[1]}; {_LESS_MEMORY}"
 
@@ -94,6 +113,8 @@ def _parse(words: list[str]) -> _Arguments:
     flags.DEFINE_multi_string("set", [], "", flag_values=values)
     flags.DEFINE_boolean("dry_run", False, "", flag_values=values)
     flags.DEFINE_boolean("dump_config", False, "", flag_values=values)
+    flags.DEFINE_string("sample", None, "", flag_values=values)
+    flags.DEFINE_boolean("version", False, "", flag_values=values)
     flags.DEFINE_boolean("help", False, "", short_name="h", flag_values=values)
     values.set_gnu_getopt(True)
     try:
@@ -105,16 +126,36 @@ def _parse(words: list[str]) -> _Arguments:
         raise ConfigError(f"{str(error).split(': ')[0]}: not a value that it takes (see easymft --help)") from None
     except flags.Error as error:
         raise ConfigError(" ".join(str(error).split())) from None
-    if rest:
-        raise ConfigError(f'unexpected word "{rest[0]}"; every option starts with -- (see easymft --help)')
-    if values.mode is not None and values.mode not in MODES:
-        raise ConfigError(f'unknown mode "{values.mode}"; {nearest(values.mode, list(MODES))}')
-    return _Arguments(values.mode, values.config, values.set, values.dry_run, values.dump_config, values.help)
+    mode = _mode(values.mode, rest)
+    asked = values.help or not words
+    return _Arguments(
+        mode, values.config, values.set, values.dry_run, values.dump_config, values.sample, values.version, asked
+    )
+
+
+def _mode(given: str | None, words: list[str]) -> str | None:
+    """The mode after --mode, or the first word: `easymft validate` is `easymft --mode validate`."""
+    if given is None and words:
+        given, *words = words
+    if given is not None and given not in MODES:
+        raise ConfigError(f'unknown mode "{given}"; {nearest(given, list(MODES))}')
+    if words:
+        meant = f"did you mean --config {words[0]}?" if words[0].endswith(".json") else "every option starts with --"
+        raise ConfigError(f'unexpected word "{words[0]}"; {meant} (see easymft --help)')
+    return given
 
 
 def _run(arguments: _Arguments) -> int:
     if arguments.help:
         sys.stdout.write(render_help(arguments.mode))
+        return 0
+    if arguments.version:
+        sys.stdout.write(render_version())
+        return 0
+    if arguments.sample is not None:
+        from app_zoo.sample import write_sample
+
+        sys.stdout.write(write_sample(Path(arguments.sample)))
         return 0
     if arguments.mode is None and not arguments.dump_config:
         raise ConfigError(f"--mode is missing; one of {', '.join(MODES)} (see easymft --help)")
@@ -131,7 +172,8 @@ def _run(arguments: _Arguments) -> int:
     warnings.showwarning = _teller()
     look_beside(Path(arguments.config).parent)
     application = resolve_application(config.application)(config)
-    application.run(arguments.mode, dry_run=arguments.dry_run)
+    with _saving_when_told_to_end():
+        application.run(arguments.mode, dry_run=arguments.dry_run)
     return 0
 
 
@@ -147,6 +189,25 @@ def _teller() -> Callable[..., None]:
     return show
 
 
+@contextmanager
+def _saving_when_told_to_end() -> Iterator[None]:
+    """Takes what a scheduler sends, or a terminal that closes, for Ctrl-C: training then saves its state first."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Under nohup a hang-up is to be ignored; and signals are the main thread's.
+        if signal.getsignal(number) == signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+            before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _prepare_environment() -> None:
     """Sets what TensorFlow reads once, when it is imported: how much it logs, and how it multiplies float32."""
     # Without an NVIDIA driver TensorFlow logs an error that there is none; what goes wrong in earnest is raised anyway.
@@ -157,6 +218,8 @@ def _prepare_environment() -> None:
         print(f"easymft: note: {note}", file=sys.stderr)
     for name in ("tensorflow", "absl", "tf_keras", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # google.api_core, which TensorFlow imports, says so on Python 3.10, and of itself alone.
+    warnings.filterwarnings("ignore", "You are using a non-supported Python version", FutureWarning)
 
 
 if __name__ == "__main__":

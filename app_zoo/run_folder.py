@@ -9,16 +9,16 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
+from app_zoo.run_record import STATUS_FILE, TRAINING_MODES, read_part, read_status
+from easymft.checksums import write_object
 from easymft.config.loading import dump_config, load_config
 from easymft.config.schema import ExperimentConfig
 from easymft.errors import ConfigError
-from easymft.files import replacing, short_name
+from easymft.files import remove_left, short_name
 
-_CONFIG, _STATUS, _LOCK = "config.json", "run.json", ".lock"
+_CONFIG, _LOCK = "config.json", ".lock"
 # Written while the inputs are still being checked.
-_BEFORE_THE_RUN = re.compile(
-    r"cache|locks|\.lock|validation\.json|\.?skipped_rows_.*|\.part\..*\.(validation|run|config)\.json"
-)
+_BEFORE_THE_RUN = re.compile(r"cache|locks|\.lock|validation\.json|\.?skipped_rows_.*|\.part\..*", re.DOTALL)
 # Names in a run's folder that no domain's model may take.
 _RESERVED = ("best", "last", "resume", "cache", "tensorboard", "typicality", "saved_model", "converted", "config.json")
 _RESERVED += ("run.json", "maps.json", "metrics.json", "training.json", "validation.json", "evaluation.json")
@@ -46,16 +46,11 @@ _FREE_SETTINGS = {
         "keep_models",
     ),
     "output_folder": None,
+    "model": ("cache_folder",),
     "runtime": ("resume", "overwrite", "progress"),
     "data": (_TEST_FILES, "cache_folder", "bad_row_limit"),
     "train": ("checkpoint_every_steps",),
 }
-
-
-def write_json(file: Path, value: Any) -> None:
-    """Writes JSON to a temporary name, then renames it."""
-    with replacing(file) as part:
-        part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def check_writable(setting: str, path: str | Path, *, file: bool = False) -> None:
@@ -153,6 +148,7 @@ class RunFolder:
         """
         if mode != "experiment":
             self._acquire()
+        self.tidy(config)
         if self.starts_anew(config, mode, inputs):
             self._move_away()
         elif self.is_finished:
@@ -163,7 +159,7 @@ class RunFolder:
                 self._write_config(config)
             return
         try:
-            write_json(self.path / _STATUS, {"mode": mode, "finished": False, "inputs": inputs})
+            write_object(self.path / STATUS_FILE, {"mode": mode, "finished": False, "inputs": inputs})
             self._write_config(config)
         except OSError as error:
             raise ConfigError(f"output_folder: cannot write to {self.path}: {error.strerror}") from error
@@ -183,6 +179,11 @@ class RunFolder:
             print(f"note: {self.path} is on a file system without locks; let no other run write there", flush=True)
             return
         self._lock = lock
+
+    def tidy(self, config: ExperimentConfig) -> None:
+        """Removes what processes that were killed left half-written here and in the cache."""
+        for folder in filter(None, (self.path, config.data.cache_folder)):
+            remove_left(Path(folder))
 
     def release(self) -> None:
         """Lets others claim the folder."""
@@ -211,8 +212,7 @@ class RunFolder:
                 entry.rename(self.path / entry.name)
 
     def _write_config(self, config: ExperimentConfig) -> None:
-        with replacing(self.path / _CONFIG) as part:
-            part.write_text(dump_config(config), encoding="utf-8")
+        write_object(self.path / _CONFIG, json.loads(dump_config(config)))
 
     def _is_occupied(self) -> bool:
         try:
@@ -245,7 +245,7 @@ class RunFolder:
             )
         if not (self.path / _CONFIG).exists():  # stopped before anything was computed
             return
-        old = _what_counts(json.loads((self.path / _CONFIG).read_text(encoding="utf-8")), mode)
+        old = _what_counts(read_part(self.path, _CONFIG), mode)
         new = _what_counts(json.loads(dump_config(config)), mode)
         changed = [f"{key}: {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
         if changed:
@@ -261,14 +261,18 @@ class RunFolder:
             )
 
     def status(self) -> dict[str, Any] | None:
-        """The run's record of itself ("mode", "finished", ...), or None where there is no run."""
-        file = self.path / _STATUS
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        """The run's record of itself ("mode", "finished", ...), or None where there is no run.
+
+        Raises:
+            ConfigError: It is damaged.
+        """
+        return read_status(self.path)
 
     @property
     def is_unfinished(self) -> bool:
         """Whether a run stands here that goes on somewhere, or was interrupted."""
-        return self.status() is not None and not self.is_finished
+        status = self.status()
+        return bool(status) and not status["finished"]
 
     @property
     def is_finished(self) -> bool:
@@ -278,19 +282,20 @@ class RunFolder:
 
     def finish(self, **facts: Any) -> None:
         """Marks the run as finished and records facts about it (JSON values)."""
-        write_json(self.path / _STATUS, (self.status() or {}) | {"finished": True} | facts)
+        write_object(self.path / STATUS_FILE, (self.status() or {}) | {"finished": True} | facts)
 
     def read_config(self) -> ExperimentConfig:
         """The resolved config of the training run in the folder, for modes that work on it.
 
         Raises:
-            ConfigError: There is no finished training run in the folder.
+            ConfigError: There is no finished training run in the folder, or its config is damaged.
         """
         status = self.status()
-        if status is None or not status["finished"] or status["mode"] not in ("meta_tune", "finetune"):
+        if status is None or not status["finished"] or status["mode"] not in TRAINING_MODES:
             found = "nothing" if status is None else f"a run of --mode {status['mode']}, finished: {status['finished']}"
             raise ConfigError(
                 f"output_folder: expected a finished run of --mode meta_tune or finetune in {self.path}, found {found}"
             )
+        read_part(self.path, _CONFIG)
         # Of the experiment's section a training run needs nothing; an earlier version may have known other methods.
         return load_config(self.path / _CONFIG, ["experiment={}"])

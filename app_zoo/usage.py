@@ -1,13 +1,17 @@
 """The texts of `easymft --help` and `easymft --mode MODE --help`."""
 
+import platform
+from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from app_zoo.registry import MODES
+from easymft import __version__
 
 _GENERAL = """\
 EasyMFT: meta fine-tuning of BERT over several text domains.
 
 usage: easymft --mode MODE --config FILE.json [--set section.key=value ...] [--dry_run]
+       (--mode may be left out: easymft MODE ...)
 
 modes:
 {modes}
@@ -17,6 +21,8 @@ options:
   --set section.key=value  replaces a setting of the file; repeatable; the value is JSON or a plain string
   --dry_run                load everything, run one batch (experiment: count the jobs), stop
   --dump_config            print the whole config with its presets resolved, and stop
+  --sample FOLDER          write a small data set, configs for it and the schema to FOLDER, and stop
+  --version                versions of EasyMFT, Python and TensorFlow
   --help                   this text; with --mode, what that mode needs, reads and writes
 
 examples:
@@ -128,3 +134,12 @@ def render_help(mode: str | None) -> str:
         width = max(map(len, MODES))
         return _GENERAL.format(modes="\n".join(f"  {name:{width}}  {entry.help}" for name, entry in MODES.items()))
     return _MODE.format(mode=mode, help=MODES[mode].help, **_MODE_TEXTS[mode]._asdict())
+
+
+def render_version() -> str:
+    """Returns a line with the versions that a report of a problem should name."""
+    try:
+        tensorflow = version("tensorflow")  # read from its metadata: importing it takes seconds
+    except PackageNotFoundError:
+        tensorflow = "none installed"
+    return f"easymft {__version__} (Python {platform.python_version()}, TensorFlow {tensorflow})\n"

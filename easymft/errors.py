@@ -26,6 +26,10 @@ class CheckpointError(EasyMFTError):
     """Weights are missing, damaged, or do not fit the model they are loaded into."""
 
 
+class DamagedError(EasyMFTError):
+    """A file that EasyMFT wrote does not hold any more what was written; whoever needs it says what to do."""
+
+
 class DivergenceError(EasyMFTError):
     """A model gives outputs that are not finite, as after training with too large a learning rate."""
 

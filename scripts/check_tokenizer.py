@@ -2,7 +2,7 @@
 
 Usage:
     python scripts/check_tokenizer.py --vocabulary bert/vocab.txt --files reviews.tsv
-    python scripts/check_tokenizer.py --vocabulary bert/vocab.txt --files nli.tsv --pair_column 1 --show 20
+    python scripts/check_tokenizer.py --vocabulary bert --files nli.tsv --pair_column 1 --show 20
 
 Exit code 0: no text differs but for characters that the two treat differently by themselves, which are listed.
 """
@@ -12,6 +12,7 @@ import collections
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows
@@ -19,6 +20,7 @@ from easymft.data.reading import read_examples
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import EasyMFTError
+from easymft.model_zoo.tokenizer_files import read_vocabulary
 
 Ids = list[int]
 
@@ -28,7 +30,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--vocabulary", required=True, help="A vocab.txt, or a tokenizer.json.")
+    parser.add_argument("--vocabulary", required=True, help="A vocab.txt, or a folder with a tokenizer's files.")
     parser.add_argument("--cased", action="store_true", help="Do not lower-case (with a vocab.txt).")
     parser.add_argument("--files", required=True, nargs="+", help="TSV, CSV, JSON Lines or Parquet; globs.")
     parser.add_argument("--text_column", default="0", help="A number from 0, or a name.")
@@ -68,10 +70,18 @@ class Peer:
         Raises:
             ImportError: `tokenizers` is not installed.
         """
+        from tokenizers import AddedToken
         from tokenizers.implementations import BertWordPieceTokenizer
 
         self.own = TextPreprocessor(vocabulary, max_sequence_length)
-        self.reference = BertWordPieceTokenizer(dict(vocabulary.ids), lowercase=vocabulary.lower_case)
+        self.reference = BertWordPieceTokenizer(
+            {token: place for place, token in enumerate(vocabulary.wordpiece_tokens)},
+            lowercase=vocabulary.lower_case,
+            strip_accents=vocabulary.strip_accents,
+            handle_chinese_chars=vocabulary.tokenize_chinese_chars,
+        )
+        for token in vocabulary.added_tokens:
+            self.reference.add_tokens([AddedToken(token.content, normalized=token.normalized)])
         self.reference.enable_truncation(max_sequence_length, strategy="longest_first")
 
     def rows(self, text: list[str], text_pair: list[str] | None) -> Iterator[tuple[Ids, Ids, Ids, Ids]]:
@@ -96,8 +106,8 @@ class Peer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compares, prints the outcome, and returns the exit code."""
     options = parse_arguments(arguments)
-    if options.vocabulary.endswith(".json"):
-        vocabulary = Vocabulary.from_tokenizer_json(options.vocabulary)
+    if Path(options.vocabulary).is_dir():
+        vocabulary = read_vocabulary(Path(options.vocabulary), None, None)
     else:
         vocabulary = Vocabulary.from_file(options.vocabulary, lower_case=not options.cased)
     peer = Peer(vocabulary, options.max_sequence_length)

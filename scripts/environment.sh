@@ -8,20 +8,37 @@ fail() {
   exit 1
 }
 
-is_python_311() {
-  [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "3.11" ]
+# 3.11 comes first: the results and benchmarks were made with it. 3.10 comes last: its own support has ended.
+named_pythons="python3.11 python3.12 python3.10"
+expected="Python 3.10, 3.11 or 3.12"
+
+takes_python() {
+  case "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" in
+    3.10 | 3.11 | 3.12) ;;
+    *) return 1 ;;
+  esac
 }
 
 find_python() {
   local name seen=""
-  for name in python3.11 python3 python; do
-    if is_python_311 "$name"; then
+  for name in $named_pythons python3 python; do
+    if takes_python "$name"; then
       command -v "$name"
       return
     fi
     seen="$seen $name: $("$name" --version 2>/dev/null || echo none);"
   done
-  fail "Python 3.11 is needed and was not found (${seen# }) Install it, then run this again."
+  fail "$expected is needed and was not found (${seen# }) Install one, then run this again."
+}
+
+# The newest pip, since the one that comes with Python 3.10 finds no versions that go together. Where Python comes without
+# ensurepip, which puts pip into an environment (Debian packs it apart), its own pip does that.
+make_environment() {
+  if "$1" -c 'import ensurepip' 2>/dev/null; then
+    "$1" -m venv --upgrade-deps "$environment"
+  else
+    "$1" -m venv --without-pip "$environment" && "$1" -m pip --python "$environment/bin/python" install -qq pip
+  fi
 }
 
 prepare_environment() {
@@ -30,11 +47,11 @@ prepare_environment() {
   if ! "$environment/bin/python" -m pip --version >/dev/null 2>&1; then
     python="$(find_python)"
     echo "Making a virtual environment in $environment"
-    "$python" -m venv "$environment" || fail "$python -m venv failed; on Debian and Ubuntu: apt-get install python3.11-venv"
+    make_environment "$python" || fail "$python -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"
   fi
   environment="$(cd "$environment" && pwd)"
-  is_python_311 "$environment/bin/python" ||
-    fail "$environment is of $("$environment/bin/python" --version), expected Python 3.11; remove it or set EASYMFT_VENV"
+  takes_python "$environment/bin/python" ||
+    fail "$environment is of $("$environment/bin/python" --version), expected $expected; remove it or set EASYMFT_VENV"
   # The stamp says what was installed last: this checkout, as its setup.py then was. A broken-off install leaves none.
   stamp="$environment/easymft_installed${extra:+_$extra}"
   wanted="$root $(cksum <"$root/setup.py")"

@@ -7,8 +7,10 @@ Usage (needs `pip install tokenizers`):
 import json
 import string
 from pathlib import Path
+from typing import Any
 
 import tokenizers
+from tokenizers import AddedToken
 from tokenizers.implementations import BertWordPieceTokenizer
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -47,6 +49,41 @@ _TEXTS = [
     "word " * 30,
     "Paris NASA École paris nasa école",
 ]
+_SETTINGS = [
+    {"lower_case": True, "strip_accents": False, "tokenize_chinese_chars": True},
+    {"lower_case": False, "strip_accents": True, "tokenize_chinese_chars": True},
+    {"lower_case": True, "strip_accents": True, "tokenize_chinese_chars": False},
+]
+# Content, and whether it is looked for in the normalised text.
+_ADDED = [["<user>", False], ["ab", False], ["bcd", False], ["abcde", False], ["a|b", False], [r"\1", False]]
+_ADDED += [["Film", True], ["New York", True], ["中国", True], ["École", True], ["movie", True]]
+_ADDED_TEXTS = [
+    "<user>wrote<user> <USER> <user>\u0301",
+    "abcde abcd xabcx bcd ABC ABCDE",
+    r"a|b \1 \\1 [SEP]ab[SEP]",
+    "FILMS film Filmography movies MOVIE",
+    "New York new\tyork NEW\u00a0YORK new  york newyork",
+    "中国x中国人 中 国",
+    "ÉCOLE école ecole E\u0301cole écoles",
+    "İSTANBUL ÌÍĨ Į J\u030c Σας ΟΔΟΣ Ünïcödé",
+    "the \ue000ab\ue000 \ue001 \ue005 movie",
+]
+
+
+def _make_settings(tokens: list[str]) -> list[dict[str, Any]]:
+    """What other settings and added tokens make of the texts."""
+    made = []
+    for settings in [{"lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True}, *_SETTINGS]:
+        reference = BertWordPieceTokenizer(
+            {token: i for i, token in enumerate(tokens)},
+            lowercase=settings["lower_case"],
+            strip_accents=settings["strip_accents"],
+            handle_chinese_chars=settings["tokenize_chinese_chars"],
+        )
+        for content, normalized in _ADDED:
+            reference.add_tokens([AddedToken(content, normalized=normalized)])
+        made.append({**settings, "ids": [row.ids for row in reference.encode_batch([*_ADDED_TEXTS, *_TEXTS])]})
+    return made
 
 
 def main() -> None:
@@ -73,6 +110,7 @@ def main() -> None:
                     }
                 )
     golden = {"made_with": f"tokenizers {tokenizers.__version__}", "tokens": tokens, "text": _TEXTS, "cases": cases}
+    golden |= {"added": _ADDED, "more_text": [*_ADDED_TEXTS, *_TEXTS], "settings": _make_settings(tokens)}
     path = Path(__file__).parents[1] / "tests" / "golden" / "tokens.json"
     path.write_text(json.dumps(golden) + "\n", encoding="ascii")
 

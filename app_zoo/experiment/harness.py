@@ -32,10 +32,11 @@ class Harness:
     Args:
         folder: Of the experiment.
         keep_models: Leave the trained models there; else they go once their cells are written.
+        expected: Number of jobs over all calls of `run`, as far as it is known, for what is shown.
     """
 
-    def __init__(self, folder: Path, keep_models: bool):
-        self._folder, self._keep_models = folder, keep_models
+    def __init__(self, folder: Path, keep_models: bool, expected: int = 0):
+        self._folder, self._keep_models, self.expected = folder, keep_models, expected
         self._seconds: list[float] = []
         self._failed: list[Job] = []
         self._seen: list[Job] = []
@@ -64,10 +65,11 @@ class Harness:
     def run(self, jobs: Sequence[Job]) -> None:
         """Sees to it that every job is done or has failed; waits for those that others are doing."""
         self._seen += jobs
+        total = max(self.expected, len(self._seen))
         waiting = [job for job in jobs if not self._is_settled(job)]
-        total, skipped = len(jobs), len(jobs) - len(waiting)
+        skipped = len(jobs) - len(waiting)
         if skipped:
-            print(f"{skipped} of {total} jobs are done already, or have diverged", flush=True)
+            print(f"{skipped} of {len(jobs)} jobs are done already, or have diverged", flush=True)
         self._remove_models(jobs)  # whoever was killed left some
         while waiting:
             claimed = False
@@ -78,7 +80,8 @@ class Harness:
                     with self._lock(job):
                         if not self._is_settled(job):
                             claimed = True
-                            self._run(job, f"[{total - len(waiting) + 1}/{total}]", len(waiting) - 1)
+                            number = len(self._seen) - len(waiting) + 1
+                            self._run(job, f"[{number}/{total}]", total - number)
                             self._remove_models(jobs)
                 except Timeout:
                     continue
@@ -162,8 +165,9 @@ def run_process(folder: Path, job: Job) -> None:
     log = folder / "logs" / f"{_name(job.keys()[0])}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w", encoding="utf-8") as stream:
-        # In a group of its own, so that an interrupt at the keyboard is this process's to pass on.
-        process = subprocess.Popen(command(folder, job), stdout=stream, stderr=subprocess.STDOUT, process_group=0)
+        # In a session of its own, so that an interrupt at the keyboard is this process's to pass on.
+        words, errors = command(folder, job), subprocess.STDOUT
+        process = subprocess.Popen(words, stdout=stream, stderr=errors, start_new_session=True)
     try:
         code = process.wait()
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -16,6 +15,7 @@ from app_zoo.experiment.plan import Amount, Job, Stage
 from app_zoo.inputs import load_tokens
 from app_zoo.registry import resolve_application
 from app_zoo.run_folder import RunFolder
+from app_zoo.run_record import read_part
 from app_zoo.stages.fitting import predict_logits
 from app_zoo.stages.trained import PartInference, TrainedRun, open_run
 from easymft.config.loading import load_config
@@ -24,9 +24,9 @@ from easymft.data.token_dataset import TokenDataset
 from easymft.errors import DataError, DivergenceError, EasyMFTError
 from easymft.evaluation.experiment.results import CellResult, ItemScores, Scores, write_cell
 from easymft.evaluation.metrics import DomainMetrics
-from easymft.files import remove_folder
+from easymft.files import new_folder, remove_folder
 from easymft.model_zoo.averaging import move_to_mean
-from easymft.model_zoo.bert_files import read_vocabulary
+from easymft.model_zoo.tokenizer_files import read_vocabulary
 from easymft.training.inference import BatchInference
 
 DIVERGED_CODE = 3  # the exit code of a job whose training diverged
@@ -79,8 +79,8 @@ def _averaged(run: TrainedRun, share: float) -> Iterator[TrainedRun]:
     if share == 0.0:
         yield run
         return
-    with tempfile.TemporaryDirectory(dir=run.folder, prefix="averaged_") as folder:
-        averaged = replace(run, folder=Path(folder))
+    with new_folder(run.folder / "averaged") as folder:
+        averaged = replace(run, folder=folder)
         targets = [averaged.model_folder(part) for part in run.parts]
         for target in targets:
             target.parent.mkdir()
@@ -120,6 +120,7 @@ def make_application(config_file: Path, changes: dict[str, object], mode: str) -
     """The application of a config with some settings changed, and nothing of the experiment."""
     own = {"experiment": {}, "runtime.progress": False, "runtime.resume": True, "runtime.overwrite": False}
     changes = changes | own
+    read_part(config_file.parent, config_file.name)
     config = load_config(config_file, [f"{key}={json.dumps(value)}" for key, value in changes.items()], mode=mode)
     return resolve_application(config.application)(config)
 
@@ -163,4 +164,6 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):  # the log is read as UTF-8, whatever the terminal's encoding
+        stream.reconfigure(encoding="utf-8", errors="replace")
     sys.exit(main(sys.argv[1:]))

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens
@@ -18,8 +17,9 @@ from easymft.data.vocabulary import Vocabulary
 from easymft.errors import DataError
 from easymft.evaluation.metrics import DomainMetrics
 from easymft.evaluation.plots import draw_confusion_matrix, save_figure
-from easymft.evaluation.reports import metrics_table, print_table, write_metrics
-from easymft.model_zoo.bert_files import read_vocabulary
+from easymft.evaluation.reports import metrics_table, print_table, tell_never_predicted, write_metrics
+from easymft.model_zoo.tokenizer_files import read_vocabulary
+from easymft.training.resume import remove_state
 
 
 def run(app: Application) -> None:
@@ -33,6 +33,8 @@ def run(app: Application) -> None:
 
 def tell_finished(app: Application) -> None:
     """Says that the training run in the output folder is finished; evaluates it if it was stopped before that."""
+    app.folder.tidy(app.config)
+    remove_state(app.folder.path)
     print(f"already finished: {app.folder.path}", flush=True)
     if not metrics_file(app).exists():
         evaluate_trained(app)
@@ -82,6 +84,9 @@ def evaluate_splits(
         if files:
             results[split] = _evaluate(app, run, split, inference)
             print_table(metrics_table(results[split], title=f"{app.folder.path}: {split} files"))
+            line = tell_never_predicted(results[split], f"{split} files")
+            if line:
+                print(f"note: {line}", flush=True)
     if app.dry_run or not results:
         return
     write_metrics(target, results)
@@ -112,7 +117,7 @@ def _evaluate(app: Application, run: TrainedRun, split: str, inference: PartInfe
             f"expected some of {', '.join(run.parts)}"
         )
     if left_out:
-        Console().print(f"{left_out} rows are of domains that this run has no model for; they are not evaluated")
+        print(f"{left_out} rows are of domains that this run has no model for; they are not evaluated", flush=True)
     return metrics.result()
 
 

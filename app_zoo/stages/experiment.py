@@ -13,14 +13,17 @@ from app_zoo.experiment.checks import check_data, check_methods
 from app_zoo.experiment.harness import Harness, is_held
 from app_zoo.experiment.methods import methods_of
 from app_zoo.experiment.plan import Job, amounts_of, plan_jobs
-from app_zoo.run_folder import write_json
+from app_zoo.run_record import read_part
+from easymft.checksums import write_object
 from easymft.config.presets import AVERAGE_DOMAINS, preset_value
 from easymft.config.schema import ExperimentConfig
 from easymft.data.labels import save_maps
 from easymft.data.sources import digest_files, expand_files
 from easymft.errors import ConfigError, EasyMFTError
+from easymft.evaluation.experiment.failures import read_failures
 from easymft.evaluation.experiment.results import Cell, Group, choose_learning_rates, read_cells
 from easymft.evaluation.experiment.summary import write_summary
+from easymft.files import PART
 
 _VARIANTS, _FOLDER_LOCK = "variants.json", "folder.lock"
 # Settings that it does not follow, as it has its own, beside those of the methods.
@@ -46,9 +49,9 @@ def run(app: Application) -> None:
     amounts = [str(amount) for amount in amounts_of(config)]
     groups = [(method, experiment.setting, amount) for amount in amounts for method in methods_of(experiment)]
     candidates = plan_jobs(config, domains, selection, dict.fromkeys(groups, experiment.learning_rates))
+    rest = [seed for seed in experiment.seeds if seed not in selection]
+    count = len(candidates) + len(plan_jobs(config, domains, rest, dict.fromkeys(groups, [1.0])))
     if app.dry_run:
-        rest = [seed for seed in experiment.seeds if seed not in selection]
-        count = len(candidates) + len(plan_jobs(config, domains, rest, dict.fromkeys(groups, [1.0])))
         print(f"{count} jobs, {len(candidates)} of them to choose learning rates", flush=True)
         return
     with _lock(folder):
@@ -58,16 +61,18 @@ def run(app: Application) -> None:
             _check_nobody_works(folder)
         variants = _variants_of(folder, config, anew)
         app.folder.claim(config, "experiment", inputs)
-        write_json(folder / _VARIANTS, variants)
+        write_object(folder / _VARIANTS, variants)
         save_maps(folder / "maps.json", maps.labels, maps.domains)
+    _check_earlier(folder)
     _tell_decided(config)
-    harness = Harness(folder, experiment.keep_models)
+    harness = Harness(folder, experiment.keep_models, expected=count)
     harness.run(candidates)
     chosen = _choose(folder, candidates, selection, harness)
-    rest = [seed for seed in experiment.seeds if seed not in selection]
     rates = {group: [] if rate is None else [rate] for group, rate in chosen.items()}
-    for seed in rest:
-        harness.run(plan_jobs(config, domains, [seed], rates))
+    jobs_by_seed = [plan_jobs(config, domains, [seed], rates) for seed in rest]
+    harness.expected = len(candidates) + sum(map(len, jobs_by_seed))  # a method without a rate has no other seeds
+    for jobs in jobs_by_seed:
+        harness.run(jobs)
     if any(rates.values()):
         with _lock(folder):
             page = write_summary(folder, selection, chosen)
@@ -97,6 +102,13 @@ def _check_nobody_works(folder: Path) -> None:
             )
 
 
+def _check_earlier(folder: Path) -> None:
+    """Raises DataError where what an earlier process measured is damaged, before others wait for the end to hear it."""
+    if any(not file.name.startswith(PART) for file in (folder / "cells").glob("*.json")):
+        read_cells(folder)
+    read_failures(folder)
+
+
 def _tell_decided(config: ExperimentConfig) -> None:
     """Says which of the config's settings an experiment does not follow."""
     places = {path: path.split(".") for path in _DECIDED}
@@ -114,7 +126,7 @@ def _variants_of(folder: Path, config: ExperimentConfig, anew: bool) -> dict[str
         ConfigError: One of them has other settings there.
     """
     file = folder / _VARIANTS
-    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() and not anew else {}
+    known = read_part(folder, _VARIANTS) if file.exists() and not anew else {}
     ours = {name: variant.model_dump(mode="json") for name, variant in config.experiment.variants.items()}
     for name, settings in ours.items():
         if known.get(name, settings) != settings:

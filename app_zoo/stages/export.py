@@ -10,6 +10,7 @@ from easymft.export.saved_model import Export, describe, export_saved_model, is_
 from easymft.export.serving_commands import MODELS_FILE, curl_command, docker_command, models_config, name_models
 from easymft.export.serving_model import ServingModel
 from easymft.files import replacing
+from easymft.names import cut_name
 
 
 def run(app: Application) -> None:
@@ -66,7 +67,7 @@ def _show_commands(app: Application, trained: TrainedRun, folder: Path) -> None:
             text = models_config(f"/models/{served}", dict(zip(models, folders, strict=True)))
             part_file.write_text(text, encoding="utf-8")
         pairs = zip(trained.parts, models, strict=True)
-        print(f"models: {', '.join(name if name == part else f'{part} as {name}' for part, name in pairs)}")
+        print(f"models: {', '.join(name if name == part else f'{cut_name(part)} as {name}' for part, name in pairs)}")
     print(f"serve:  {docker_command(folder, served, several=several)}")
     print(f"ask:    {curl_command(models[0], pair=app.pair)}")
     if app.config.export.embeddings_signature:

@@ -3,20 +3,23 @@
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
-from app_zoo.run_folder import RunFolder, part_folder, write_json
+from app_zoo.run_folder import RunFolder, part_folder
+from app_zoo.run_record import read_part
 from app_zoo.stages.evaluate import evaluate_trained, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import Fitting, build_classifier, head_fits, load_weights
+from easymft.checksums import write_object
 from easymft.data.label_map import LabelMap
 from easymft.data.labels import load_maps, save_maps
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
 from easymft.model_zoo.averaging import move_to_mean
 from easymft.model_zoo.pretrained import PretrainedModel
+from easymft.names import cut_name
+from easymft.progress import plain_console
 from easymft.training.resume import remove_state
 
 
@@ -159,12 +162,14 @@ def _finetune_part(
 ) -> None:
     folder = part_folder(app.work_folder, domain)
     record_file = folder / "training.json"
-    if record_file.is_file():  # this part was finished before the run was interrupted
+    if record_file.exists():  # this part was finished before the run was interrupted
+        read_part(folder, record_file.name)
+        remove_state(folder)
         return
     if domain:
-        Console().rule(f"domain {escape(domain)}")
+        plain_console().rule(f"domain {escape(cut_name(domain))}")
     folder.mkdir(exist_ok=True, parents=True)
     record = fitting.train(folder, tokens, dev_tokens)
     if not app.dry_run:
-        write_json(record_file, record)
+        write_object(record_file, record)
         remove_state(folder)

@@ -1,6 +1,7 @@
 """What `meta_tune` and `finetune` share: weights, classifier, dev metrics, the trainer, the saved model."""
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from easymft.data.token_dataset import TokenDataset
 from easymft.errors import CheckpointError
 from easymft.evaluation.metrics import DomainMetrics, flatten_metrics
 from easymft.mft.model import MetaFineTuner
+from easymft.model_zoo.opening import tell_new_pooler
 from easymft.model_zoo.pretrained import PretrainedModel, save_pretrained
 from easymft.modeling.classifier import TextClassifier
 from easymft.modeling.encoder_config import Pooling
@@ -31,7 +33,7 @@ from easymft.training.trainer import Trainer
 
 
 def load_weights(app: Application) -> PretrainedModel:
-    """The configured encoder, made under the run's strategy.
+    """The configured encoder, made under the run's strategy; tells what is noteworthy of the weights.
 
     Raises:
         CheckpointError: The weights cannot be had.
@@ -39,7 +41,9 @@ def load_weights(app: Application) -> PretrainedModel:
     """
     pretrained = app.load_encoder(app.config.model)
     pretrained.encoder.recompute = app.config.train.gradient_checkpointing
-    app.check_length(pretrained.config, pretrained.source)
+    app.check_encoder(pretrained.config, pretrained.source)
+    for note in pretrained.notes:
+        print(f"note: {note}", flush=True)
     return pretrained
 
 
@@ -50,6 +54,8 @@ def head_fits(pretrained: PretrainedModel, maps: Maps, pooling: Pooling) -> bool
 
 def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, head: str) -> TextClassifier:
     """A classifier on the encoder, its head fresh or the weights' own; `auto`: their own if it is of the same classes.
+
+    Tells if it reads a pooler that the weights do not hold.
 
     Raises:
         CheckpointError: `head` is `transfer` and the weights hold none, or one of other classes.
@@ -63,6 +69,8 @@ def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, 
             head_dropout=app.config.model.head_dropout,
             seed=app.config.runtime.seed,
         )
+    if app.config.model.pooling == "pooled" and not pretrained.has_pooler:
+        warnings.warn(tell_new_pooler(pretrained.source), stacklevel=2)
     if head == "transfer" or (head == "auto" and head_fits(pretrained, maps, app.config.model.pooling)):
         transfer_head(classifier, pretrained, maps)
     return classifier
@@ -125,6 +133,7 @@ def save_classifier(
         head=(kernel, bias),
         labels=list(maps.labels.names),
         pooling=classifier.pooling,
+        pooler=pretrained.has_pooler or classifier.pooling == "pooled",
         extra=extra or None,
     )
 

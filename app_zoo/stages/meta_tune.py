@@ -9,7 +9,7 @@ from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
 from app_zoo.stages.evaluate import evaluate_trained, prepare_evaluation, tell_finished
 from app_zoo.stages.fitting import Fitting, build_classifier, load_weights
-from app_zoo.stages.typicality import score, tell_negative, write_overview
+from app_zoo.stages.typicality import check_embedding, score, tell_negative, write_overview
 from easymft.baselines.adversarial import AdversarialClassifier, domain_loss_at_chance
 from easymft.baselines.multi_task import MultiTaskClassifier
 from easymft.config.presets import PRESET_TYPICALITY_FIELDS
@@ -32,6 +32,8 @@ def run(app: Application) -> None:
     maps = app.infer_maps()
     check_domains(app, maps.domains.names)
     pretrained = load_weights(app)
+    if _uses_typicality(app) and app.config.data.columns.typicality is None:
+        check_embedding(app, pretrained)
     network, classifier = build_network(app, pretrained, maps)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     dev_tokens = None

@@ -10,8 +10,9 @@ from easymft.config.schema import ExperimentConfig, ModelConfig
 from easymft.data.labels import load_maps
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.errors import ConfigError
-from easymft.model_zoo.bert_files import read_vocabulary
+from easymft.model_zoo.folders import check_folder, restore_folder
 from easymft.model_zoo.pretrained import refill
+from easymft.model_zoo.tokenizer_files import read_vocabulary
 from easymft.modeling.classifier import TextClassifier
 from easymft.training.inference import BatchInference
 
@@ -72,7 +73,11 @@ def open_run(app: Application) -> TrainedRun:
         setattr(config.data, name, theirs)
     config.model = saved.model
     app.strategy  # noqa: B018  What comes next starts TensorFlow, which then splits no CPU any more.
-    return TrainedRun(app.folder.path, config, maps, app.folder.status()["models"])
+    run = TrainedRun(app.folder.path, config, maps, app.folder.status()["models"])
+    for part in run.parts:
+        restore_folder(run.model_folder(part))
+        check_folder(run.model_folder(part))
+    return run
 
 
 class PartClassifier:

@@ -15,6 +15,7 @@ from filelock import FileLock
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, padded_length, with_excluded
 from app_zoo.stages.fitting import load_weights
+from easymft.checksums import file_digest
 from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.columns import has_header
@@ -23,15 +24,17 @@ from easymft.data.table_checks import TablePlan
 from easymft.data.table_form import same_form
 from easymft.data.token_dataset import TokenDataset
 from easymft.data.writing import TableWriter
-from easymft.errors import DataError
+from easymft.errors import ConfigError, DataError
 from easymft.evaluation.tensorboard import write_projector, write_typicality_histograms, write_typicality_texts
 from easymft.evaluation.typicality_files import write_typicality_report
 from easymft.evaluation.typicality_report import build_typicality_report
 from easymft.files import replacing
 from easymft.model_zoo.pretrained import PretrainedModel
+from easymft.names import cut_names
 from easymft.training.scoring import (
     TypicalityEmbedder,
     TypicalityScores,
+    cached_embeddings,
     embed_dataset,
     score_embeddings,
     weights_fingerprint,
@@ -44,10 +47,12 @@ _PROJECTOR_SAMPLE = 1000  # texts shown in TensorBoard's projector
 def run(app: Application) -> None:
     """Writes the scored file, prototypes.npz, typicality.md and .png, and TensorBoard's pages about them."""
     if app.folder.check(app.config, "typicality", app.inputs) and not app.dry_run:
+        app.folder.tidy(app.config)
         print(f"already finished: {app.folder.path}", flush=True)
         return
     maps = app.infer_maps()
     pretrained = load_weights(app)
+    check_embedding(app, pretrained)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     if app.dry_run:
         tokens = tokens.subset(np.arange(min(tokens.num_examples, app.config.mft.typicality.batch_size)))
@@ -59,7 +64,7 @@ def run(app: Application) -> None:
     tell_negative(scores.typicality)
     scored_file, width = write_scored(app, scores.typicality, tokens, maps, plan)
     write_overview(app, scores, tokens, maps, app.folder.path)
-    app.folder.finish(scored_file=str(scored_file))
+    app.folder.finish(scored_file=str(scored_file), scored_sha256=file_digest(scored_file))
     print(f"scored file: {scored_file}; to train on its scores:", flush=True)
     changes = settings_for_training(app.config.data, scored_file, width)
     words = (f"{path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in changes.items())
@@ -87,6 +92,15 @@ def settings_for_training(data: DataConfig, scored_file: Path, width: int) -> di
         if getattr(data.subset, name) is not None:
             changes[f"data.subset.{name}"] = None
     return changes
+
+
+def check_embedding(app: Application, pretrained: PretrainedModel) -> None:
+    """Raises ConfigError if the embedding to score by is of a pooler that the weights do not hold."""
+    if app.config.mft.typicality.embedding == "pooled" and not pretrained.has_pooler:
+        raise ConfigError(
+            f"mft.typicality.embedding: pooled reads the pooler, which {pretrained.source} does not hold, expected "
+            "token_mean"
+        )
 
 
 def _plan(app: Application, maps: Maps) -> TablePlan:
@@ -127,21 +141,22 @@ def score(app: Application, pretrained: PretrainedModel, tokens: TokenDataset, m
         app.precision,
     )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    file = app.cache_folder / f"embeddings-{key}.npy"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_suffix(".lock")):  # the runs of an experiment share the cache
-        if file.is_file():
-            embeddings = np.load(file, mmap_mode="r")
-        else:
-            embeddings = embed_dataset(
-                embedder,
-                tokens,
-                file,
-                batch_size=config.batch_size,
-                padded_length=length,
-                strategy=app.strategy,
-                progress=app.config.runtime.progress,
-            )
+    folder = app.cache_folder / f"embeddings-{key}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+
+    def embed(file: Path) -> np.ndarray:
+        return embed_dataset(
+            embedder,
+            tokens,
+            file,
+            batch_size=config.batch_size,
+            padded_length=length,
+            strategy=app.strategy,
+            progress=app.config.runtime.progress,
+        )
+
+    with FileLock(folder.with_suffix(".lock")):  # the runs of an experiment share the cache
+        embeddings = cached_embeddings(folder, embed)
     return score_embeddings(embeddings, tokens, len(maps.domains.names), len(maps.labels.names), config)
 
 
@@ -176,6 +191,7 @@ def write_overview(app: Application, scores: TypicalityScores, tokens: TokenData
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "prototypes.npz") as part:
         np.savez(part, prototypes=scores.prototypes, counts=scores.counts, labels=labels, domains=domains)
+    labels, domains = (list(cut_names(names).values()) for names in (labels, domains))  # all else is to be looked at
     ids = (tokens.label_ids, tokens.domain_ids)
     sample = np.unique(np.linspace(0, tokens.num_examples - 1, _PROJECTOR_SAMPLE).astype(int))
     chosen: dict[int, Any] = dict.fromkeys(sample.tolist())

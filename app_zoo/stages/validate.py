@@ -9,10 +9,9 @@ import numpy as np
 from app_zoo.base import Application
 from app_zoo.run_folder import check_writable
 from easymft.data.validation import TokenCounter, validate_files
-from easymft.data.validation_text import render_report
+from easymft.data.validation_text import print_report
 from easymft.files import replacing
-from easymft.model_zoo.bert_files import read_config, read_vocabulary
-from easymft.model_zoo.locate import locate_weights
+from easymft.progress import plain_console
 
 _NO_CUT = 1 << 20  # tokens; longer than any text
 
@@ -25,7 +24,7 @@ def run(app: Application) -> None:
         check_writable("output_folder", app.folder.path)
     with app.skipped_rows("all") or nullcontext() as skipped_rows:
         report = validate_files(app.config.data, pair=app.pair, count_tokens=count_tokens, skipped_rows=skipped_rows)
-    print(render_report(report), flush=True)
+    print_report(report, plain_console())
     if not app.dry_run:
         with replacing(target) as part:
             part.write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -39,13 +38,14 @@ def _token_counter(app: Application) -> TokenCounter | None:
         return None
     # Only here: without weights, validation does not wait for TensorFlow.
     from easymft.data.text_preprocessor import TextPreprocessor
+    from easymft.model_zoo.opening import look_at_model
 
-    folder = None
-    if model.weights is not None:
-        location = locate_weights(model.weights, model.weights_format)
-        folder = location.folder
-        app.check_length(read_config(folder)[0], location.source)
-    preprocessor = TextPreprocessor(read_vocabulary(folder, model.vocabulary_file, model.lower_case), _NO_CUT)
+    vocabulary, config, source, notes = look_at_model(model)
+    if config is not None:
+        app.check_encoder(config, source)
+    for note in notes:
+        print(f"note: {note}", flush=True)
+    preprocessor = TextPreprocessor(vocabulary, _NO_CUT)
 
     def count(texts: list[str], pairs: list[str] | None) -> np.ndarray:
         return preprocessor.tokenize(texts, pairs)[0].row_lengths().numpy()

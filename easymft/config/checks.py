@@ -47,7 +47,7 @@ def find_mode_problems(config: ExperimentConfig, mode: str) -> list[Problem]:
     if mode not in _MODE_NEEDS:
         raise ConfigError(f"unknown mode {format_value(mode)}; {nearest(mode, list(_MODE_NEEDS))}")
     problems = [
-        _problem(config, path, f"{expected} for --mode {mode}")
+        _problem(config, path, f"{expected} for --mode {mode}{_OTHER_WAY.get((mode, path), '')}")
         for path, expected in _MODE_NEEDS[mode]
         if _value(config, path) in (None, [])
     ]
@@ -136,6 +136,10 @@ _MODE_NEEDS: dict[str, tuple[tuple[str, str], ...]] = {
         _LABEL,
         _DOMAIN,
     ),
+}
+# What a user may want instead, where a setting is missing.
+_OTHER_WAY = {
+    ("meta_tune", "data.columns.domain"): " (without domains use --mode finetune)",
 }
 _MODES_THAT_LOAD_WEIGHTS = ("typicality", "meta_tune", "finetune", "experiment")
 

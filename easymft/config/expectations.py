@@ -15,7 +15,11 @@ def format_path(parts: PathParts) -> str:
     """Returns `parts` as a user would write them: ("data", "train_files", 0) -> "data.train_files[0]"."""
     text = ""
     for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        key = part if part and part == part.strip() else json.dumps(part)  # white space would not be seen
+        text += f".{key}" if text else key
     return text or "the config"
 
 

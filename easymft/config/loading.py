@@ -29,7 +29,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), mode: str | Non
     """Reads and checks a config.
 
     Args:
-        path: The JSON file. A top-level "$schema" key, which editors use, is left out.
+        path: The JSON file. Two top-level keys are left out: "$schema", which editors use, and "sha256", by which a run
+            knows its own config.json, and which says nothing of a copy that was edited.
         overrides: Settings that replace the file's, each "section.key=value"; the value is JSON, else a plain string.
         mode: If given, what this mode needs is checked too, and reported with the rest.
 
@@ -41,7 +42,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), mode: str | Non
             "--set", the path in the JSON, what was expected and the value.
     """
     tree = _read_json(Path(path))
-    tree.pop("$schema", None)
+    for key in ("$schema", "sha256"):
+        tree.pop(key, None)
     problems: list[Problem] = []
     overridden: list[PathParts] = []
     lines: list[str] = []
@@ -174,6 +176,8 @@ def _schema_problems(tree: dict[str, Any], error: ValidationError) -> list[Probl
             message = f"unknown key, {expectations.suggest(parts)} (its value: {format_value(value)})"
         elif details["type"] == "missing":
             message = f"missing; expected {expectations.describe(parts)}"
+        elif details["type"] == "value_error":
+            message = f"{details['msg'].removeprefix('Value error, ')}, got {format_value(value)}"
         else:
             message = f"expected {expectations.describe(parts)}, got {format_value(value)}"
             if isinstance(value, str) and " list of texts" in message:

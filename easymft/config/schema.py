@@ -4,13 +4,12 @@ A value of null in a field that a preset decides means "as the preset says"; `ea
 fills it in, and the config written into a run's folder holds no such null.
 """
 
-import os
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from easymft.config.data_section import DataConfig
-from easymft.config.section import FileList, Fraction, Name, PositiveInt, Section, Target
+from easymft.config.section import FileList, Fraction, Name, PositiveInt, Section, Target, expand_home
 
 
 class EncoderShape(Section):
@@ -29,7 +28,7 @@ class EncoderShape(Section):
 class ModelConfig(Section):
     """Where the encoder comes from, and the classifier on top of it."""
 
-    weights: Annotated[str, AfterValidator(os.path.expanduser)] | None = Field(
+    weights: Annotated[str, AfterValidator(expand_home)] | None = Field(
         None,
         description="A short name (all-minilm-l6-v2), a Hugging Face folder or name, a TF1 or TF2 BERT checkpoint, "
         "or the output folder of an EasyMFT run.",

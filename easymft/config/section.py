@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -17,7 +18,22 @@ Column = Annotated[Name, Field(min_length=1)] | Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
 FileList = list[str]
-Target = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]  # a file or folder
+
+
+def expand_home(path: str) -> str:
+    """Puts the home folder in the place of ~ at the beginning of a path.
+
+    Raises:
+        ValueError: There is none; left as it is, a folder called ~ would be made.
+    """
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        name = Path(path).parts[0]
+        raise ValueError(f"there is no home folder to put in the place of {name}; expected the path in full")
+    return expanded
+
+
+Target = Annotated[str, Field(min_length=1), AfterValidator(expand_home)]  # a file or folder
 
 
 class Section(BaseModel):

@@ -12,7 +12,7 @@ def find_text_file_problems(data: DataConfig) -> Iterator[tuple[str, str]]:
     """Yields (path of a setting, what was expected) for those that no text file can be read with."""
     if data.encoding is not None and not _is_encoding(data.encoding):
         known = sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values()})
-        near = difflib.get_close_matches(data.encoding.lower().replace("-", "_"), known, n=1)
+        near = difflib.get_close_matches(data.encoding.lower().replace("-", "_"), filter(_is_encoding, known), n=1)
         hint = f'did you mean "{near[0]}"?' if near else 'such as "utf-8", "cp1252", "utf-16", "gb18030", "shift_jis"'
         yield "data.encoding", f"null or the name of an encoding that Python knows ({hint})"
     if data.separator is not None and data.separator in '"\r\n':

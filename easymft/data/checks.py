@@ -61,7 +61,8 @@ def _as_names(
     for index, value in enumerate(values):
         name = value if isinstance(value, str) else _number_name(value, tell)
         if name is not None:
-            names.append(_composed(name.strip() if strip else name, tell))
+            name = name.strip() if strip else name
+            names.append(name if name.isascii() else _composed(name, tell))
         elif _is_missing(value) and may_be_empty:
             names.append("")
         else:
@@ -71,13 +72,13 @@ def _as_names(
 
 
 def _composed(name: str, tell: Tell) -> str:
-    if name.isascii() or (same := composed(name)) == name:
-        return name
-    tell(
-        "form",
-        f"{shown(same)} is also written in another Unicode form (letters and accents apart, as macOS writes them), "
-        "which is taken for the same",
-    )
+    same = composed(name)
+    if same != name:
+        tell(
+            "form",
+            f"{shown(same)} is also written in another Unicode form (letters and accents apart, as macOS writes them), "
+            "which is taken for the same",
+        )
     return same
 
 

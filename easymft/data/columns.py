@@ -210,6 +210,8 @@ def _missing_column(
         return f"{message}; did you mean {folded[near[0]]!r}?"
     if not header_row:
         return f"{message}."
+    if len(names) == 1 and column in names[0]:
+        return f"{message}; if another character separates its fields set data.separator."
     return (
         f"{message}. Row 1 was read as the header; if it is an example, "
         "set data.header: false with data.column_names, or give columns by number."

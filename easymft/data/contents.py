@@ -5,6 +5,7 @@ import zipfile
 
 from easymft.data.encoding import read_head
 from easymft.data.packing import local_file, packing, read_start
+from easymft.errors import DataError
 
 _SAVE = "save it as .xlsx or .csv"
 # First bytes -> what such a file is, and what to do.
@@ -86,9 +87,12 @@ def text_format(path: str, encoding: str | None) -> str | None:
     """Returns "jsonl", or "tsv", where the first line of a text file shows it: by a brace, or by a tab.
 
     Raises:
-        DataError: The file cannot be read, or is no text.
+        DataError: The file cannot be read, is empty, or is no text.
     """
-    first = read_head(path, encoding).lstrip("\r\n").partition("\n")[0]
+    head = read_head(path, encoding)
+    if not head:
+        raise DataError(f"{path}: is empty (0 bytes), expected rows.")
+    first = head.lstrip("\r\n").partition("\n")[0]
     if first.lstrip().startswith(("{", "[")):
         return "jsonl"
     return "tsv" if "\t" in first else None

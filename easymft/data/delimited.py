@@ -89,6 +89,7 @@ class _Lines:
         self._decoder = LineDecoder(path, encoding)
         self._lines = iter_lines(path, size, encoding)
         self._skip = dialect.lines_before
+        self.last = ""
         self.damaged: list[Problem] = []  # of the lines so far, since this list was emptied; `row` is the line
 
     def __iter__(self) -> Iterator[str]:
@@ -100,12 +101,13 @@ class _Lines:
             bad = {problem.row: problem for problem in problems}
             for at, line in enumerate(lines, number):
                 if not bad:
-                    yield texts[at - number] + "\n"
+                    self.last = texts[at - number]
                 elif at in bad:
                     self.damaged.append(bad[at])
-                    yield line.decode(errors="replace") + "\n"
+                    self.last = line.decode(errors="replace")
                 else:
-                    yield decoded[at] + "\n"
+                    self.last = decoded[at]
+                yield self.last + "\n"
 
 
 def _quoted_records(path: str, dialect: Dialect, size: int, encoding: str | None, strip: bool) -> Iterator[Records]:
@@ -124,7 +126,7 @@ def _quoted_records(path: str, dialect: Dialect, size: int, encoding: str | None
         except StopIteration:
             break
         except csv.Error as error:
-            records.problems.append(_not_well_quoted(path, row, line, error))
+            records.problems.append(_not_well_quoted(path, row, line, error, lines.last))
             lines.damaged.clear()
         else:
             if lines.damaged:
@@ -132,7 +134,8 @@ def _quoted_records(path: str, dialect: Dialect, size: int, encoding: str | None
                 records.problems += [replace(one, row=row, cells=tuple(fields)) for one in lines.damaged]
                 lines.damaged.clear()
             else:
-                watch.add(row, line, fields)
+                if reader.line_num + dialect.lines_before > line:
+                    watch.add(row, line, fields)
                 records.rows.append(row)
                 records.fields.append(fields)
         if line != row:
@@ -144,7 +147,7 @@ def _quoted_records(path: str, dialect: Dialect, size: int, encoding: str | None
         yield records
 
 
-def _not_well_quoted(path: str, row: int, line: int, error: csv.Error) -> Problem:
+def _not_well_quoted(path: str, row: int, line: int, error: csv.Error, last_line: str) -> Problem:
     text = str(error)
     where = f"{path}: row {row}{f' (line {line})' if line != row else ''}"
     off = "if no fields are quoted set data.quoting: false"
@@ -153,6 +156,8 @@ def _not_well_quoted(path: str, row: int, line: int, error: csv.Error) -> Proble
             f"{where}: a quoted field begins that has no end, or more than {LONGEST_FIELD >> 20} million characters; "
             f"{off}."
         ) from error
+    if '\\"' in last_line:
+        off = 'a quote in a quoted field is written "", not \\"'
     if "new-line" in text:
         text = "a carriage return (CR) stands alone, expected LF or CR LF as line ends"
     return Problem(path, row, None, text, f"is not well quoted: {text}; {off}")

@@ -71,6 +71,8 @@ def _open_sheet(path: str, stream: BinaryIO, name: str | None) -> Any:
     except Exception as error:  # whatever a damaged XML file leads to
         raise DataError(f"{path}: is no readable Excel file of the kind .xlsx ({one_line(error)}).") from error
     sheets = {sheet.title: sheet for sheet in book.worksheets}
+    if not sheets:
+        raise DataError(f"{path}: has no sheet with cells, expected one.")
     names = ", ".join(map(repr, sheets))
     if name is None:
         name = next(iter(sheets))

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -17,6 +18,7 @@ from easymft.data.packing import local_file
 from easymft.errors import DataError
 
 _TYPE_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", list: "list", dict: "object"}
+_COLUMNS_OF_PANDAS = re.compile(r'\{"(?:[^"\\]|\\.)*": ?\{"0":')
 _MOST_KEYS = 10_000
 _LINES_AT_ONCE = 1024
 
@@ -61,7 +63,7 @@ def _keys_of(path: str, encoding: str | None, *_status: int) -> tuple[str, ...]:
     for number, lines in iter_lines(path, _LINES_AT_ONCE, encoding):
         for line in lines:
             try:
-                value = json.loads(line)
+                value = json.loads(line.decode())
             except (ValueError, RecursionError):
                 continue
             if isinstance(value, dict) and not value.keys() <= keys.keys():
@@ -86,6 +88,11 @@ def _check_no_document(path: str, encoding: str | None) -> None:
         raise DataError(
             f"{path}: is a JSON object over several lines, expected one JSON object on each line (JSON Lines); if it "
             f"is one row: jq -c . {path} > new.jsonl"
+        )
+    if _COLUMNS_OF_PANDAS.match(head):
+        raise DataError(
+            f"{path}: is one JSON object of columns, as pandas writes it, expected one JSON object on each line (JSON "
+            'Lines): to_json(..., orient="records", lines=True)'
         )
 
 

@@ -1,11 +1,11 @@
 """The classes and domains of a run: given or inferred once, saved with the run, used by every later stage."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from easymft.checksums import read_object, write_object
 from easymft.config.data_section import DataConfig
 from easymft.config.section import composed
 from easymft.data.bad_rows import SkippedRows, shown
@@ -13,8 +13,7 @@ from easymft.data.checks import LONGEST_NAME
 from easymft.data.columns import check_unique, has_header
 from easymft.data.label_map import LabelMap
 from easymft.data.reading import ExampleBatch, read_examples
-from easymft.errors import DataError
-from easymft.files import replacing
+from easymft.errors import DamagedError, DataError
 
 _MOST_INFERRED_NAMES = 1000
 # With fewer rows a class that only the first row has is more likely rare than a header.
@@ -161,10 +160,8 @@ def save_maps(path: str | os.PathLike[str], labels: LabelMap, domains: LabelMap)
     Raises:
         DataError: The file cannot be written.
     """
-    content = json.dumps({"labels": labels.to_json(), "domains": domains.to_json()}, ensure_ascii=False, indent=2)
     try:
-        with replacing(path) as part:
-            part.write_text(content + "\n", encoding="utf-8")
+        write_object(Path(path), {"labels": labels.to_json(), "domains": domains.to_json()})
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}).") from error
 
@@ -179,13 +176,13 @@ def load_maps(path: str | os.PathLike[str]) -> tuple[LabelMap, LabelMap]:
         DataError: The file is missing or does not hold two maps.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or content.keys() != {"labels", "domains"}:
+        content = read_object(Path(path))
+        if content.keys() != {"labels", "domains"}:
             raise DataError(f"{path}: holds {shown(content)}, expected an object of 'labels' and 'domains'.")
         return LabelMap.from_json(content["labels"]), LabelMap.from_json(content["domains"])
-    except OSError as error:
+    except FileNotFoundError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); a run's training writes it.") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON in UTF-8 ({error}).") from error
-    except DataError as error:
-        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+    except (DamagedError, DataError) as error:
+        problem = str(error).removesuffix(".")
+        problem = problem if str(path) in problem else f"{path}: {problem}"
+        raise DataError(f"{problem}; put back a copy of it, or train anew in another folder.") from error

@@ -1,5 +1,6 @@
 """Opens files as they come: packed in any of four ways, or a pipe, which can be read once only."""
 
+import atexit
 import bz2
 import functools
 import gzip
@@ -10,6 +11,7 @@ import stat
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -49,19 +51,18 @@ def local_file(path: str) -> str:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode):
         return path
-    return _spooled(path).name
+    return _spooled(path)
 
 
 @functools.cache
-def _spooled(path: str) -> Any:
-    copy = tempfile.NamedTemporaryFile(prefix="easymft-")  # noqa: SIM115 (removed when the process ends)
+def _spooled(path: str) -> str:
+    handle, copy = tempfile.mkstemp(prefix="easymft-")
+    atexit.register(Path(copy).unlink, missing_ok=True)
     try:
-        with open(path, "rb") as stream:
-            shutil.copyfileobj(stream, copy)
-        copy.flush()
+        with open(path, "rb") as stream, open(handle, "wb") as target:
+            shutil.copyfileobj(stream, target)
     except OSError as error:
-        copy.close()
-        raise DataError(f"{path}: cannot be read into {copy.name} ({error.strerror}).") from error
+        raise DataError(f"{path}: cannot be read into {copy} ({error.strerror}).") from error
     return copy
 
 

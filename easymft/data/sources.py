@@ -83,7 +83,7 @@ def _matches(pattern: str) -> list[str]:
         return [path]
     if not glob.has_magic(path):
         raise DataError(f"{pattern}: no such file (looked in {os.getcwd()}){_beside_config(path)}.")
-    matches = sorted(glob.glob(path, recursive=True))
+    matches = sorted(glob.glob(_with_literal_folders(path), recursive=True))
     if not matches:
         raise DataError(f"{pattern}: no file matches this glob (looked in {os.getcwd()}){_beside_config(path)}.")
     return matches
@@ -94,6 +94,15 @@ def _beside_config(path: str) -> str:
     if folder is None or os.path.isabs(path) or not glob.glob(os.path.join(glob.escape(str(folder)), path)):
         return ""
     return f"; it stands beside the config: run the command in {folder}, or write {folder / path}"
+
+
+def _with_literal_folders(pattern: str) -> str:
+    """A glob whose leading folders, as far as there are any of these very names, stand for themselves."""
+    folder, names = Path(pattern), []
+    while not folder.exists():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return pattern if not glob.has_magic(str(folder)) else os.path.join(glob.escape(str(folder)), *names)
 
 
 def file_format(path: str, configured: str, encoding: str | None = None) -> str:

@@ -135,6 +135,8 @@ class TableReader:
         if self._unquoted and not self._told_quotes and any(field.count('"') % 2 for field in fields):
             self._told_quotes = True
             message += "; to read quoted fields, which may span lines, set data.quoting: true"
+        elif not self._unquoted and not self._strip and any(field.startswith(' "') for field in fields):
+            message += "; a space stands before a quote, which data.strip_whitespace: true takes away"
         elif self.separator_hint:
             message += f"; {self.separator_hint}"
             self.separator_hint = ""

@@ -4,34 +4,38 @@ import tensorflow as tf
 from tensorflow_text import WordpieceTokenizer, normalize_utf8
 
 from easymft.data.vocabulary import Vocabulary
+from easymft.data.whole_tokens import WholeTokens
+from easymft.errors import CheckpointError
 
 MAX_CHARACTERS_PER_WORD = 100
 
 # Character classes as in Hugging Face's BertNormalizer (Unicode 8). Private-use characters are among the removed ones,
-# so they are free to stand for special tokens; U+E000 to U+E00F do, and are spared here.
+# so they are free to stand for whole tokens; U+E001 to U+E3FF do (and U+E000 marks them), and are spared here.
 _REMOVED = (
     r"[\x{0}-\x{8}\x{B}\x{C}\x{E}-\x{1F}\x{7F}-\x{9F}\x{AD}\x{600}-\x{605}\x{61C}\x{6DD}\x{70F}\x{180E}"
-    r"\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{2066}-\x{206F}\x{E010}-\x{F8FF}\x{FEFF}\x{FFF9}-\x{FFFB}"
+    r"\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{2066}-\x{206F}\x{E400}-\x{F8FF}\x{FEFF}\x{FFF9}-\x{FFFB}"
     r"\x{FFFD}\x{110BD}\x{1BCA0}-\x{1BCA3}\x{1D173}-\x{1D17A}\x{E0001}\x{E0020}-\x{E007F}"
     r"\x{F0000}-\x{FFFFD}\x{100000}-\x{10FFFD}]+"
 )
-_PLACEHOLDERS = r"[\x{E000}-\x{E00F}]"
-_FIRST_PLACEHOLDER = 0xE000
+_PLACEHOLDERS = r"\x{E000}-\x{E3FF}"
+_FIRST_PLACEHOLDER = 0xE001  # of MAX_WHOLE_TOKENS, up to U+E3FF
 _REMOVED_CHARACTER = "\uf8ff"
-_WHITE_SPACE = r"[\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"  # beside ASCII's
+_WHITE_SPACE = r"[\t\n\r\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
 _CJK = (
     r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{2A6DF}\x{2A700}-\x{2B81F}\x{2B920}-\x{2CEAF}"
     r"\x{2F800}-\x{2FA1F}"
 )
-_ISOLATED = rf"([!-/:-@\[-`{{-~\p{{P}}\x{{E000}}-\x{{E00F}}{_CJK}])"
+_PUNCTUATION = r"!-/:-@\[-`{-~\p{P}"
+# The capitals whose small letters depend on the language (Turkish, Lithuanian), with those that BERT takes.
+_CAPITALS = {"\u0130": "i\u0307", "\u00cc": "\u00ec", "\u00cd": "\u00ed", "\u0128": "\u0129", "\u012e": "\u012f"}
 
 
 class TextPreprocessor(tf.Module):
     """Tokenises single texts or pairs as Hugging Face's BERT tokenizer does (`tokenizers`, "longest_first").
 
-    Special tokens written in a text, such as `[SEP]`, become their ids, as there. Differences that remain: accents and
-    punctuation that Unicode added after version 8 are recognised here and not there, and letters in pairs of case that
-    it added lately may be lower-cased there only. Bytes that are no UTF-8 become one or more [UNK].
+    Special and added tokens written in a text, such as `[SEP]`, become their ids, as there. Differences that remain:
+    accents and punctuation that Unicode added after version 8 are recognised here and not there, and letters in pairs
+    of case that it added lately may be lower-cased there only. Bytes that are no UTF-8 become one or more [UNK].
 
     An instance can be traced and saved as part of a SavedModel. tensorflow-text ops used: NormalizeUTF8 and
     WordpieceTokenizeWithOffsets.
@@ -49,6 +53,7 @@ class TextPreprocessor(tf.Module):
 
         Raises:
             ValueError: `max_sequence_length` or `truncation_tie` is none of these.
+            CheckpointError: Two added tokens are the same in normalised texts.
         """
         super().__init__(name="text_preprocessor")
         if max_sequence_length < 4:
@@ -58,13 +63,18 @@ class TextPreprocessor(tf.Module):
         self.vocabulary = vocabulary
         self.max_sequence_length = max_sequence_length
         self.truncation_tie = truncation_tie
-        self._special_tokens = vocabulary.special_tokens
-        placeholders = [chr(_FIRST_PLACEHOLDER + place) for place in range(len(self._special_tokens))]
-        self._unknown = placeholders[self._special_tokens.index("[UNK]")]
-        keys = [*vocabulary.tokens, *placeholders]
-        ids = [*range(len(vocabulary)), *(vocabulary.ids[token] for token in self._special_tokens)]
+        self._isolated = rf"([{_PUNCTUATION}{_PLACEHOLDERS}{_CJK if vocabulary.tokenize_chinese_chars else ''}])"
+        characters = {
+            token.content: chr(_FIRST_PLACEHOLDER + place) for place, token in enumerate(vocabulary.whole_tokens)
+        }
+        self._unknown = characters["[UNK]"]
+        self._raw_tokens, self._normalized_tokens = self._whole_tokens(characters)
+        # Of a token that stands twice the last place counts.
+        ids = {token: place for place, token in enumerate(vocabulary.wordpiece_tokens) if token}
+        ids |= {character: vocabulary.ids[token] for token, character in characters.items()}
         self._table = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(tf.constant(keys), tf.constant(ids, tf.int64)), default_value=-1
+            tf.lookup.KeyValueTensorInitializer(tf.constant(list(ids)), tf.constant(list(ids.values()), tf.int64)),
+            default_value=-1,
         )
         self._wordpiece = WordpieceTokenizer(
             self._table, token_out_type=tf.int32, max_bytes_per_word=4 * MAX_CHARACTERS_PER_WORD
@@ -126,21 +136,52 @@ class TextPreprocessor(tf.Module):
             "input_type_ids": types.to_tensor(0, shape=[None, length]),
         }
 
-    def _words(self, text: tf.Tensor) -> tf.RaggedTensor:
-        """Returns the normalised words, punctuation marks and CJK characters of [n] texts: [n, None] string."""
-        text = tf.strings.regex_replace(text, _PLACEHOLDERS, _REMOVED_CHARACTER)
-        for place, token in enumerate(self._special_tokens):
-            text = tf.strings.regex_replace(text, rf"\[{token[1:-1]}\]", chr(_FIRST_PLACEHOLDER + place))
+    def _whole_tokens(self, characters: dict[str, str]) -> tuple[WholeTokens | None, WholeTokens | None]:
+        """Returns what finds the whole tokens in the text as it is, and in the normalised text."""
+        tokens = self.vocabulary.whole_tokens
+        raw = {token.content: characters[token.content] for token in tokens if not token.normalized}
+        late = [token.content for token in tokens if token.normalized]
+        normalized: dict[str, str] = {}
+        if late:
+            with tf.init_scope():
+                contents = [content.decode() for content in self._normalize(tf.constant(late)).numpy()]
+            for token, content in zip(late, contents, strict=True):
+                if content in normalized:
+                    raise CheckpointError(
+                        f"The added tokens {late[contents.index(content)]!r} and {token!r} are both {content!r} "
+                        "in normalised texts: expected at most one of them."
+                    )
+                normalized[content] = characters[token]
+        return (
+            WholeTokens(raw, "raw_tokens") if raw else None,
+            WholeTokens(normalized, "normalized_tokens") if normalized else None,
+        )
+
+    def _normalize(self, text: tf.Tensor) -> tf.Tensor:
+        """Returns [n] texts without what the vocabulary does not tell apart."""
         text = tf.strings.regex_replace(text, _REMOVED, "")
         text = tf.strings.regex_replace(text, _WHITE_SPACE, " ")
+        if self.vocabulary.strips_accents:
+            text = tf.strings.regex_replace(normalize_utf8(text, "NFD"), r"\p{Mn}+", "")
         if self.vocabulary.lower_case:
             # Not CaseFoldUTF8, which also applies NFKC. ASCII comes first, so that no Turkish locale makes a dotless i
             # of I; a capital sigma by hand, since ICU would write the final form at the end of a word.
-            text = tf.strings.regex_replace(normalize_utf8(text, "NFD"), r"\p{Mn}+", "")
             text = tf.strings.regex_replace(tf.strings.lower(text), "\u03a3", "\u03c3")
+            for capital, small in () if self.vocabulary.strips_accents else _CAPITALS.items():
+                text = tf.strings.regex_replace(text, capital, small)
             text = tf.strings.lower(text, encoding="utf-8")
+        return text
+
+    def _words(self, text: tf.Tensor) -> tf.RaggedTensor:
+        """Returns the normalised words, punctuation marks and CJK characters of [n] texts: [n, None] string."""
+        text = tf.strings.regex_replace(text, f"[{_PLACEHOLDERS}]", _REMOVED_CHARACTER)
+        if self._raw_tokens is not None:
+            text = self._raw_tokens.replace(text)
+        text = self._normalize(text)
+        if self._normalized_tokens is not None:
+            text = self._normalized_tokens.replace(text)
         # Spaces around the isolated characters, then a split at spaces, is three times as fast as RegexSplit.
-        return tf.strings.split(tf.strings.regex_replace(text, _ISOLATED, r" \1 "))
+        return tf.strings.split(tf.strings.regex_replace(text, self._isolated, r" \1 "))
 
     def _pieces(self, text: tf.Tensor, max_words: int | None = None) -> tf.RaggedTensor:
         """Returns the WordPiece ids of the first `max_words` words of [n] texts: [n, None] int32."""

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import json
+import os
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -14,6 +16,7 @@ import pyarrow.parquet
 import tensorflow as tf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from easymft.checksums import check_sums, write_sums
 from easymft.config.data_section import DataConfig
 from easymft.data.bad_rows import Problem, SkippedRows
 from easymft.data.label_map import LabelMap
@@ -24,11 +27,11 @@ from easymft.data.sources import expand_files, file_format
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.token_dataset import ARRAYS, SUMMARY_FILE, TokenDataset
 from easymft.data.vocabulary import Vocabulary
-from easymft.errors import DataError
-from easymft.files import new_folder
+from easymft.errors import DamagedError, DataError, one_line
+from easymft.files import new_folder, remove_folder
 from easymft.threads import map_ahead
 
-_VERSION = 1  # Goes up whenever the same input would make other arrays.
+_VERSION = 2  # Goes up whenever the same input would make other arrays, or files.
 _SKIPPED_FILE = "skipped_rows.jsonl"
 _DATA_SETTINGS = (
     *("encoding", "separator", "sheet", "columns", "column_names", "header", "quoting", "strip_whitespace", "bad_rows"),
@@ -55,7 +58,7 @@ def build_token_dataset(
 ) -> TokenDataset:
     """Reads and tokenises `files`, or opens what an earlier call made of the same content and settings.
 
-    Memory does not grow with the files.
+    Memory does not grow with the files. What is damaged of an earlier call's is made anew.
 
     Args:
         files: File names and globs.
@@ -75,7 +78,10 @@ def build_token_dataset(
         rows are of domain 0 if `domains` has one name, else -1, as is a row without a domain.
 
     Raises:
-        DataError: As in `read_examples`; or the cache cannot be written or is damaged.
+        DataError: As in `read_examples`; or the cache cannot be written.
+
+    Warns:
+        UserWarning: A cache is damaged.
     """
     if data.bad_rows == "skip" and skipped_rows is None:
         raise ValueError(f"skipped_rows is None, expected a SkippedRows as data.bad_rows is {data.bad_rows!r}")
@@ -90,12 +96,13 @@ def build_token_dataset(
     settings = _settings(paths, data, vocabulary, reading)
     key, row_count = _content_key(paths, settings, vocabulary)
     folder = Path(cache_folder) / key
-    if (folder / SUMMARY_FILE).exists():
-        tokens = TokenDataset.load(folder)
-        if skipped_rows is not None:
-            _replay_skipped_rows(folder / _SKIPPED_FILE, paths, skipped_rows)
-            skipped_rows.add_kept(tokens.num_examples)
-        return tokens
+    if os.path.lexists(folder):
+        found = _open_whole(folder)
+        if found is not None:
+            if skipped_rows is not None:
+                _replay_skipped_rows(folder / _SKIPPED_FILE, paths, skipped_rows)
+                skipped_rows.add_kept(found.num_examples)
+            return found
     preprocessor = TextPreprocessor(vocabulary, data.max_sequence_length, _tie(data))
     with _temporary_folder(folder) as temporary, _SkippedRowsCopy(temporary, paths, skipped_rows) as copy:
         batches = read_examples(paths, data, chunk_size=_CHUNK_ROWS, skipped_rows=copy, **reading)
@@ -113,6 +120,17 @@ def build_token_dataset(
     return TokenDataset.load(folder)
 
 
+def _open_whole(folder: Path) -> TokenDataset | None:
+    """The data set of a folder; None, and no folder any more, where it is damaged."""
+    try:
+        check_sums(folder, needed=True)
+        return TokenDataset.load(folder)
+    except (DamagedError, DataError) as error:
+        warnings.warn(f"{one_line(error)}; the token cache is damaged and made anew", stacklevel=3)
+        remove_folder(folder)
+        return None
+
+
 def _tie(data: DataConfig) -> str:
     return data.truncation_tie or "first"
 
@@ -124,7 +142,7 @@ def _settings(
     return {
         "version": _VERSION,
         "formats": [(file_format(path, data.format, data.encoding), packing(path) is not None) for path in paths],
-        "lower_case": vocabulary.lower_case,
+        **vocabulary.settings,
         "truncation_tie": _tie(data) if reading["pair"] else None,
         **data.model_dump(mode="json", include=set(_DATA_SETTINGS)),
         **reading,
@@ -162,6 +180,7 @@ def _temporary_folder(folder: Path) -> Iterator[Path]:
     try:
         with new_folder(folder) as part:
             yield part
+            write_sums(part)
             # A process that built the same at the same time may have been faster; its folder holds the same.
             if not (folder / SUMMARY_FILE).exists():
                 part.rename(folder)

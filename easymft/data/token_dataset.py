@@ -83,12 +83,11 @@ class TokenDataset:
             dataset = cls(arrays, max_sequence_length=summary["max_sequence_length"], pad_id=summary["pad_id"])
             found = dataset.num_examples, len(arrays["ids"])
             expected = summary["num_examples"], int(arrays["row_splits"][-1])
-        except (OSError, ValueError, KeyError, IndexError) as error:
-            raise DataError(f"{folder}: the token cache is damaged ({error}); remove this folder.") from error
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise DataError(f"{folder}: cannot be read ({error})") from error
         if found != expected:
             raise DataError(
-                f"{folder}: the token cache is damaged, it holds {found[0]} examples and {found[1]} tokens, "
-                f"expected {expected[0]} and {expected[1]}; remove this folder."
+                f"{folder}: holds {found[0]} examples and {found[1]} tokens, expected {expected[0]} and {expected[1]}"
             )
         return dataset
 

@@ -1,9 +1,10 @@
-"""The WordPiece vocabulary of a BERT: its tokens in the order of their ids, and whether texts are lower-cased."""
+"""The WordPiece vocabulary of a BERT: its tokens in the order of their ids, and how texts are normalised for it."""
 
-import json
 import os
+import unicodedata
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,25 @@ from easymft.files import replacing
 
 REQUIRED_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 SPECIAL_TOKENS = (*REQUIRED_TOKENS, "[MASK]")
+# Each has a character of its own inside the tokeniser: see easymft.data.text_preprocessor.
+MAX_WHOLE_TOKENS = 1023
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """A token that is found whole in a text, before the text is split into words.
+
+    Attributes:
+        content: The token, one of the vocabulary's.
+        normalized: Whether it is looked for in the normalised text, as `film` in `FILMS`; else in the text as it is.
+        special: Whether it is markup rather than text. Ids hardly depend on it.
+        apart: Whether it stands behind the WordPiece vocabulary and not in it, so that no word or piece becomes it.
+    """
+
+    content: str
+    normalized: bool = False
+    special: bool = True
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -20,52 +40,91 @@ class Vocabulary:
     """The tokens of a BERT and how texts are normalised for them.
 
     Attributes:
-        tokens: The tokens; a token's id is its place. Pieces inside a word begin with `##`.
-        lower_case: Whether texts are lower-cased and stripped of accents (an "uncased" BERT).
+        tokens: The tokens; a token's id is its place, its last one where it stands twice. Pieces inside a word begin
+            with `##`. An empty token is a place that no text gets.
+        lower_case: Whether texts are lower-cased (an "uncased" BERT).
+        strip_accents: Whether texts lose their accents. None: exactly if they are lower-cased.
+        tokenize_chinese_chars: Whether each Chinese character is a word.
+        added_tokens: Tokens that are found whole in texts, beside [PAD] [UNK] [CLS] [SEP] [MASK], which always are.
     """
 
     tokens: tuple[str, ...]
     lower_case: bool
+    strip_accents: bool | None = None
+    tokenize_chinese_chars: bool = True
+    added_tokens: tuple[AddedToken, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks the tokens.
 
         Raises:
-            CheckpointError: One of [PAD] [UNK] [CLS] [SEP] is missing, or a token is empty or stands there twice.
+            CheckpointError: One of [PAD] [UNK] [CLS] [SEP] is missing, a token cannot be stored in a vocab.txt, or an
+                added token cannot be found in texts.
         """
         missing = [token for token in REQUIRED_TOKENS if token not in self.ids]
         if missing:
             raise CheckpointError(
                 f"The vocabulary of {len(self.tokens)} tokens lacks {', '.join(missing)}: expected the tokens of a "
-                f"BERT WordPiece vocabulary, got {list(self.tokens[:5])} ..."
+                f"BERT WordPiece vocabulary, got {[token[:40] for token in self.tokens[:5]]} ..."
             )
-        if "" in self.ids:
-            raise CheckpointError(f"The vocabulary's token number {self.ids['']} is empty, expected a token.")
-        if len(self.ids) != len(self.tokens):
-            twice = next(token for place, token in enumerate(self.tokens) if self.ids[token] != place)
-            first = self.tokens.index(twice)
+        for place, token in enumerate(self.tokens):
+            if "\n" in token or "\r" in token or not _is_unicode(token):
+                raise CheckpointError(f"The vocabulary's token number {place} is {token!r:.80}, expected a word.")
+        for token in self.added_tokens:
+            _check_added(token.content, self.ids)
+        if len(self.whole_tokens) > MAX_WHOLE_TOKENS:
             raise CheckpointError(
-                f"The vocabulary holds the token {twice!r} twice, as numbers {first} and {self.ids[twice]}: "
-                "expected each once."
+                f"{len(self.whole_tokens)} special and added tokens ({self.whole_tokens[0].content!r}, "
+                f"{self.whole_tokens[1].content!r}, ...): expected at most {MAX_WHOLE_TOKENS}."
             )
 
     @cached_property
     def ids(self) -> dict[str, int]:
         """The id of each token."""
-        return {token: place for place, token in enumerate(self.tokens)}
+        return {token: place for place, token in enumerate(self.tokens) if token}
 
     def __len__(self) -> int:
         """Returns the number of tokens."""
         return len(self.tokens)
 
     @property
+    def wordpiece_tokens(self) -> tuple[str, ...]:
+        """The tokens that words of a text may become, up to the first that stands apart."""
+        apart = [self.ids[token.content] for token in self.added_tokens if token.apart]
+        return self.tokens[: min(apart, default=len(self.tokens))]
+
+    @property
     def special_tokens(self) -> tuple[str, ...]:
         """Those of [PAD] [UNK] [CLS] [SEP] [MASK] that the vocabulary holds."""
         return tuple(token for token in SPECIAL_TOKENS if token in self.ids)
 
+    @property
+    def whole_tokens(self) -> tuple[AddedToken, ...]:
+        """All tokens that are found whole in texts, each once, in the order of their ids."""
+        found = {token: AddedToken(token) for token in self.special_tokens}
+        found |= {token.content: token for token in self.added_tokens}
+        return tuple(sorted(found.values(), key=lambda token: self.ids[token.content]))
+
+    @property
+    def strips_accents(self) -> bool:
+        """Whether texts lose their accents."""
+        return self.lower_case if self.strip_accents is None else self.strip_accents
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the ids of a text beside the tokens, as JSON knows it; what is BERT's own way is left out."""
+        settings: dict[str, Any] = {"lower_case": self.lower_case}
+        if self.strips_accents != self.lower_case:
+            settings["strip_accents"] = self.strip_accents
+        if not self.tokenize_chinese_chars:
+            settings["tokenize_chinese_chars"] = False
+        if self.added_tokens:
+            settings["added_tokens"] = [asdict(token) for token in self.added_tokens]
+        return settings
+
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, lower_case: bool) -> "Vocabulary":
-        """Reads a `vocab.txt`: UTF-8, one token a line, in the order of their ids.
+        """Reads a `vocab.txt`, as `read_tokens` does.
 
         Args:
             path: The file.
@@ -75,81 +134,82 @@ class Vocabulary:
             CheckpointError: The file cannot be read, or the tokens are not valid.
         """
         try:
-            # newline="\n" would keep the \r of Windows line ends; splitlines() would also split at U+2028 in a token.
-            tokens = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        except OSError as error:
-            raise CheckpointError(f"{path}: the vocabulary cannot be read ({error.strerror}).") from error
-        except UnicodeDecodeError as error:
-            raise CheckpointError(f"{path}: byte {error.start} is not UTF-8, expected one token a line.") from error
-        return _with_place(path, tokens, lower_case)
-
-    @classmethod
-    def from_tokenizer_json(cls, path: str | os.PathLike[str]) -> "Vocabulary":
-        """Reads a Hugging Face `tokenizer.json` of a BERT tokenizer.
-
-        Raises:
-            CheckpointError: The file cannot be read, is no BERT WordPiece tokenizer, or asks for a normalisation or for
-                special tokens that EasyMFT does not know.
-        """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise CheckpointError(f"{path}: the tokenizer cannot be read ({error.strerror}).") from error
-        except ValueError as error:
-            raise CheckpointError(f"{path}: is not valid JSON ({error}).") from error
-        lower_case = _check_tokenizer(path, content)
-        ids: dict[str, int] = dict(content["model"]["vocab"])
-        for added in content.get("added_tokens") or ():
-            ids.setdefault(added["content"], added["id"])
-        tokens = sorted(ids, key=ids.__getitem__)
-        if [ids[token] for token in tokens] != list(range(len(tokens))):
-            raise CheckpointError(f"{path}: the ids of the {len(tokens)} tokens are not 0 to {len(tokens) - 1}.")
-        return _with_place(path, tokens, lower_case)
+            return cls(tuple(without_last_empty(read_tokens(path))), lower_case)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a `vocab.txt`, under a temporary name first.
+        """Writes the WordPiece tokens as a `vocab.txt`, under a temporary name first.
 
         Raises:
             OSError: The file cannot be written.
         """
         with replacing(path) as part:
-            part.write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8", newline="\n")
+            part.write_text("".join(f"{token}\n" for token in self.wordpiece_tokens), encoding="utf-8", newline="\n")
 
 
-def _with_place(path: str | os.PathLike[str], tokens: Sequence[str], lower_case: bool) -> Vocabulary:
+def read_tokens(path: str | os.PathLike[str]) -> list[str]:
+    """Reads the lines of a `vocab.txt`: UTF-8, one token a line, in the order of their ids.
+
+    White space at the end of a line is no part of the token, and a byte order mark none of the first. It warns of a
+    byte order mark, of tokens that stand twice, and of empty lines before the last token.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
     try:
-        return Vocabulary(tuple(tokens), lower_case)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        # newline="\n" would keep the \r of Windows line ends; splitlines() would also split at U+2028 in a token.
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(f"{path}: the vocabulary cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: byte {error.start} is not UTF-8, expected one token a line.") from error
+    tokens = [line.rstrip() for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")]
+    if text.startswith("\ufeff"):
+        warnings.warn(f"{path}: begins with a byte order mark; it is no part of token 0, {tokens[0]!r}", stacklevel=2)
+    inside = without_last_empty(tokens)
+    if "" in inside:
+        line, count = inside.index("") + 1, inside.count("")
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        warnings.warn(f"{path}: line {line} is empty{more}; its number is counted, but no text gets it", stacklevel=2)
+    _warn_of_doubles(path, inside)
+    return tokens
 
 
-def _check_tokenizer(path: str | os.PathLike[str], content: Any) -> bool:
-    """Returns whether the tokenizer lower-cases; raises where TextPreprocessor would not do what it asks for."""
-    content = content if isinstance(content, dict) else {}
-    model, normalizer = content.get("model") or {}, content.get("normalizer") or {}
-    lower_case = normalizer.get("lowercase")
-    pre_tokenizer = (content.get("pre_tokenizer") or {}).get("type")
-    expected = {
-        "model.type": (model.get("type"), ["WordPiece"]),
-        "model.unk_token": (model.get("unk_token"), ["[UNK]"]),
-        "model.continuing_subword_prefix": (model.get("continuing_subword_prefix"), ["##"]),
-        "model.max_input_chars_per_word": (model.get("max_input_chars_per_word", 100), [100]),
-        "normalizer.type": (normalizer.get("type"), ["BertNormalizer"]),
-        "normalizer.lowercase": (lower_case, [True, False]),
-        "normalizer.clean_text": (normalizer.get("clean_text"), [True]),
-        "normalizer.handle_chinese_chars": (normalizer.get("handle_chinese_chars"), [True]),
-        "normalizer.strip_accents": (normalizer.get("strip_accents"), [None, lower_case]),
-        "pre_tokenizer.type": (pre_tokenizer, ["BertPreTokenizer"]),
-    }
-    for place, (value, allowed) in expected.items():
-        if value not in allowed:
-            raise CheckpointError(
-                f"{path}: {place} is {json.dumps(value)}, expected {' or '.join(map(json.dumps, allowed))}: "
-                "only BERT's WordPiece tokenizer is known."
-            )
-    # BERT's own five are recognised inside texts; another added token would have to be as well.
-    added = [token["content"] for token in content.get("added_tokens") or ()]
-    unknown = [token for token in added if token not in SPECIAL_TOKENS]
-    if unknown:
-        raise CheckpointError(f"{path}: added token {unknown[0]!r} is not known, expected {', '.join(SPECIAL_TOKENS)}.")
-    return bool(lower_case)
+def without_last_empty(tokens: Sequence[str]) -> Sequence[str]:
+    """Returns the tokens up to the last that is not empty."""
+    count = len(tokens)
+    while count and not tokens[count - 1]:
+        count -= 1
+    return tokens[:count]
+
+
+def _warn_of_doubles(path: str | os.PathLike[str], tokens: Sequence[str]) -> None:
+    last = {token: place for place, token in enumerate(tokens)}
+    doubles = [place for place, token in enumerate(tokens) if token and last[token] != place]
+    if doubles:
+        first, token = doubles[0], tokens[doubles[0]]
+        others = len({tokens[place] for place in doubles}) - 1
+        more = f"; so do {others} more" if others else ""
+        warnings.warn(
+            f"{path}: token {token!r} stands twice, as numbers {first} and {last[token]}; texts get {last[token]}, as "
+            f"in transformers{more}",
+            stacklevel=3,
+        )
+
+
+def _check_added(content: str, ids: dict[str, int]) -> None:
+    """Raises where an added token could not be found in texts as transformers finds it."""
+    categories = {unicodedata.category(character) for character in content}
+    if content not in ids:
+        raise CheckpointError(f"The added token {content!r:.80} is none of the vocabulary's {len(ids)} tokens.")
+    hidden = "Co" in categories or "\ufffd" in content or not any(kind[0] in "LNPS" for kind in categories)
+    if hidden or content != content.strip():
+        raise CheckpointError(
+            f"The added token {content!r:.80} cannot be found in texts: expected letters, digits or signs, none of "
+            "private use, without white space around them."
+        )
+
+
+def _is_unicode(token: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in token)

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from easymft.errors import DataError
 from easymft.evaluation.palette import COLORS, MARKERS
+from easymft.names import cut_names
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,11 @@ def draw_probes(scores: Mapping[str, Sequence[ProbeScore]], chance: float) -> Fi
     """
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
+    names = cut_names(scores)
     for number, (name, layers) in enumerate(scores.items()):
         means, deviations = (100 * np.array([getattr(one, part) for one in layers]) for part in ("mean", "deviation"))
         color = COLORS[number % len(COLORS)]
-        axes.plot(means, color=color, marker=MARKERS[number % len(MARKERS)], label=name, linewidth=2)
+        axes.plot(means, color=color, marker=MARKERS[number % len(MARKERS)], label=names[name], linewidth=2)
         axes.fill_between(range(len(means)), means - deviations, means + deviations, color=color, alpha=0.15, lw=0)
     axes.axhline(100 * chance, color="#555555", linestyle="--", linewidth=1)
     axes.annotate("largest domain", (0, 100 * chance), xytext=(0, 4), textcoords="offset points", color="#555555")

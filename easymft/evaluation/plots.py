@@ -6,7 +6,7 @@ matplotlib is imported when there is something to draw, so that a first training
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from easymft.evaluation.palette import COLORS
 from easymft.files import replacing
+from easymft.names import cut_name, cut_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +41,7 @@ _LONGEST_SIDE = 16.0  # inches; a picture of hundreds of classes would take giga
 _SMALLEST_FONT = 4.0
 _MOST_PANELS = 40
 _MOST_IN_LEGEND = 24
+_WIDEST_TITLE = 80  # characters
 
 
 def save_figure(figure: Figure, file: str | Path) -> None:
@@ -83,14 +85,14 @@ def draw_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[s
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    names = [_plain(name) for name in labels]
-    slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if max(map(len, labels)) > 8 else {}
+    names = _shown(labels)
+    slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 8 else {}
     if side == _LONGEST_SIDE:  # many columns: slanted names would lie over each other
         slanted = {"rotation": 90}
     if font >= _SMALLEST_FONT:
         axes.set_xticks(range(len(labels)), names, fontsize=font, **slanted)
         axes.set_yticks(range(len(labels)), names, fontsize=font)
-    axes.set(xlabel="predicted", ylabel="true", title=_plain(title))
+    axes.set(xlabel="predicted", ylabel="true", title=_plain(cut_name(title, _WIDEST_TITLE)))
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -125,9 +127,10 @@ def draw_typicality(
     columns = 1 if len(histograms) == 1 else 2
     rows = -(-len(histograms) // columns)
     figure = Figure(figsize=(4.8 * columns, 0.7 + 2.4 * rows), layout="constrained")
+    titles = dict(zip(histograms, _shown(histograms), strict=True))
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, (domain, counts) in zip(panels, histograms.items(), strict=False):
-        _draw_panel(axes, counts, edges, means[domain], f"{_plain(domain) or 'all examples'}  ({int(counts.sum()):,})")
+        _draw_panel(axes, counts, edges, means[domain], f"{titles[domain] or 'all examples'}  ({int(counts.sum()):,})")
     for axes in panels[len(histograms) :]:
         axes.set_axis_off()
     # The lowest panel of each column carries the axis, also where the last row is not full.
@@ -141,9 +144,14 @@ def draw_typicality(
         figure.supxlabel(f"the {len(histograms)} largest of {total} domains", fontsize=10, color=_INK)
     handles, _ = panels[0].get_legend_handles_labels()
     if len(labels) <= _MOST_IN_LEGEND:
-        names = [*map(_plain, labels), "mean"]
+        names = [*_shown(labels), "mean"]
         figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 6), frameon=False)
     return figure
+
+
+def _shown(names: Iterable[str]) -> list[str]:
+    """Names of a width that can be laid out, each different from the others."""
+    return [_plain(name) for name in cut_names(names).values()]
 
 
 def _plain(name: str) -> str:

@@ -11,7 +11,10 @@ from rich.table import Table
 
 from easymft.evaluation.markdown import escape_markdown, markdown_row
 from easymft.files import replacing
+from easymft.names import cut_name, cut_names
+from easymft.progress import plain_console
 
+_MOST_NAMED = 3
 _TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "loss": "loss"}
 
 
@@ -33,13 +36,39 @@ def metrics_table(result: Mapping[str, Any], title: str | None = None) -> Table:
     for heading in ("examples", *_TITLES.values()):
         table.add_column(heading, justify="right")
     named = {name: metrics for name, metrics in result["by_domain"].items() if name}
+    shown = cut_names(named)
     for name, metrics in named.items():
-        table.add_row(escape(name), str(metrics["count"]), *_cells(metrics))
+        table.add_row(escape(shown[name]), str(metrics["count"]), *_cells(metrics))
     if len(named) > 1:
         table.add_section()
         table.add_row("average of domains", "", *_cells(result["domain_average"]))
     table.add_row("all examples", str(result["overall"]["count"]), *_cells(result["overall"]), style="bold")
     return table
+
+
+def tell_never_predicted(result: Mapping[str, Any], title: str) -> str | None:
+    """Returns a line on the classes that a domain has rows of and that are predicted for none of its rows.
+
+    Accuracy may look good then, where such a class is rare.
+
+    Args:
+        result: A `DomainMetrics.result()`.
+        title: What was measured, such as "test files".
+
+    Returns:
+        The line; None where every class is predicted.
+    """
+    found = []
+    for domain, metrics in result["by_domain"].items():
+        predicted = [sum(column) for column in zip(*metrics["confusion_matrix"], strict=True)]
+        for count, (label, of_label) in zip(predicted, metrics["by_label"].items(), strict=True):
+            if of_label["count"] and not count:
+                place = f" of domain {cut_name(domain)!r}" if domain else ""
+                found.append(f"{cut_name(label)!r}{place} ({of_label['count']:,} of {metrics['count']:,} rows)")
+    if not found:
+        return None
+    more = f" and {len(found) - _MOST_NAMED:,} more" if len(found) > _MOST_NAMED else ""
+    return f"{title}: never predicted: {', '.join(found[:_MOST_NAMED])}{more}"
 
 
 def comparison_rows(
@@ -69,35 +98,35 @@ def comparison_table(results: Mapping[str, Mapping[str, Any]], metric: str = "ac
     """Lays out `comparison_rows`, the best value of each row in bold."""
     table = Table(title=f"{_TITLES[metric]} by domain")
     table.add_column("domain")
-    for method in results:
+    for method in cut_names(results).values():
         table.add_column(escape(method), justify="right")
-    for name, values in comparison_rows(results, metric).items():
+    rows = comparison_rows(results, metric)
+    shown = cut_names(rows)
+    for name, values in rows.items():
         if name == "average of domains":
             table.add_section()
         best = _best(values, metric)
         figures = (f"[bold]{_shown(v, metric)}[/bold]" if v == best else _shown(v, metric) for v in values)
-        table.add_row(escape(name), *figures)
+        table.add_row(escape(shown[name]), *figures)
     return table
 
 
 def comparison_markdown(results: Mapping[str, Mapping[str, Any]], metric: str = "accuracy") -> str:
     """Returns `comparison_rows` as a Markdown table, the best value of each row in bold."""
-    headings = [f"domain ({_TITLES[metric]})", *map(escape_markdown, results)]
+    headings = [f"domain ({_TITLES[metric]})", *map(escape_markdown, cut_names(results).values())]
     lines = [markdown_row(headings), "|---|" + "---:|" * len(results)]
-    for name, values in comparison_rows(results, metric).items():
+    rows = comparison_rows(results, metric)
+    shown = cut_names(rows)
+    for name, values in rows.items():
         best = _best(values, metric)
         cells = [f"**{_shown(v, metric)}**" if v is not None and v == best else _shown(v, metric) for v in values]
-        lines.append(markdown_row([escape_markdown(name), *cells]))
+        lines.append(markdown_row([escape_markdown(shown[name]), *cells]))
     return "\n".join(lines) + "\n"
 
 
 def print_table(table: Table, console: Console | None = None) -> None:
     """Prints a table on the screen, or on `console`; as wide as it needs where the output is no screen."""
-    if console is None:
-        console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
-    console.print(table)
+    (console or plain_console()).print(table)
 
 
 def _cells(metrics: Mapping[str, Any]) -> list[str]:

@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from easymft import __version__
-from easymft.errors import ExportError
+from easymft.checksums import check_sums, write_sums
+from easymft.errors import DamagedError, ExportError
 from easymft.export.op_check import check_ops
 from easymft.export.self_check import check_reloaded
 from easymft.export.serving_model import ServingModel
-from easymft.files import new_folder
+from easymft.files import new_folder, without_wildcards
 
 METADATA, LABELS, VOCABULARY = "easymft.json", "labels.txt", "vocab.txt"
 
@@ -61,6 +62,7 @@ def export_saved_model(folder: str | Path, version: int, model: ServingModel) ->
     """
     target, metadata = Path(folder) / str(version), describe(model)
     if is_same_export(target, metadata):
+        _check_whole(target)
         return Export(target, _size(target), None, None, already_there=True)
     with _writing(target) as (new, scratch):
         signatures = model.trace()
@@ -93,7 +95,7 @@ def describe(model: ServingModel) -> dict[str, Any]:
         "max_sequence_length": model.preprocessor.max_sequence_length,
         "padding": "longest" if model.padded_length is None else model.padded_length,
         "truncation_tie": model.preprocessor.truncation_tie if model.pair else None,
-        "lower_case": vocabulary.lower_case,
+        **vocabulary.settings,
         "embedding": model.embedding,
         "signatures": signatures,
         "model_sha256": digest.hexdigest(),
@@ -125,15 +127,23 @@ def is_same_export(target: Path, metadata: dict[str, Any]) -> bool:
     )
 
 
+def _check_whole(target: Path) -> None:
+    try:
+        check_sums(target)
+    except DamagedError as error:
+        raise ExportError(f"{error}; remove {target} and export again") from error
+
+
 @contextmanager
 def _writing(target: Path) -> Iterator[tuple[Path, Path]]:
     """Gives a folder to make, which takes the place of `target` if the block ends well, and one for scratch files."""
     try:
         # The temporary name is no number, so that a server that watches the folder does not take it for a version.
         with new_folder(target) as scratch:
-            new = scratch / "saved_model"
-            yield new, scratch
-            new.rename(target)
+            with without_wildcards(scratch) as plain:
+                yield plain / "saved_model", plain
+            write_sums(scratch / "saved_model")
+            (scratch / "saved_model").rename(target)
     except ExportError as error:
         raise ExportError(f"{target}: not written: {error}") from error
     except OSError as error:

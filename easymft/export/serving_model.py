@@ -55,8 +55,13 @@ class ServingModel:
             raise ExportError(f"embedding: expected token_mean, pooled or None, got {self.embedding!r}")
 
     def featurize(self, *texts: tf.Tensor) -> Features:
-        """Turns one or two [n] strings into the encoder's inputs, [n, L] int32 each; n may be 0."""
-        features = self.preprocessor(*texts, length=self.padded_length)
+        """Turns one or two [n] strings into the encoder's inputs, [n, L] int32 each; n may be 0.
+
+        A client that sends one string in place of a list, or a column [n, 1], is understood.
+        """
+        # The placeholder hides from TensorFlow that the signature promises a list, or it would drop the reshape.
+        flat = (tf.reshape(tf.compat.v1.placeholder_with_default(text, None), [-1]) for text in texts)
+        features = self.preprocessor(*flat, length=self.padded_length)
         # A batch of no rows has no longest one, but the encoder needs a first token.
         missing = tf.cast(tf.equal(tf.shape(features["input_word_ids"])[1], 0), tf.int32)
         return {name: tf.pad(value, [[0, 0], [0, missing]]) for name, value in features.items()}

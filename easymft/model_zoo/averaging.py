@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from easymft.errors import CheckpointError
-from easymft.model_zoo.folders import replace_folder
+from easymft.model_zoo.folders import check_folder, replace_folder
 from easymft.model_zoo.huggingface import WEIGHTS_FILE
 from easymft.model_zoo.pretrained import SAVED_FILES
 
@@ -82,6 +82,7 @@ def write_interpolated(folder: Path, source: Path, towards: dict[str, np.ndarray
 
 def _read(folders: Sequence[Path]) -> Iterator[tuple[Path, dict[str, np.ndarray]]]:
     for folder in folders:
+        check_folder(folder)
         try:
             yield folder, load_file(folder / WEIGHTS_FILE)
         except (OSError, SafetensorError) as error:

@@ -8,13 +8,14 @@ import numpy as np
 
 from easymft.config.schema import ConvertConfig, ModelConfig
 from easymft.errors import CheckpointError
-from easymft.model_zoo.bert_files import write_config, write_google_config, write_vocabulary
+from easymft.model_zoo.bert_files import write_config, write_google_config
 from easymft.model_zoo.checkpoints import CHECKPOINT_NAME
 from easymft.model_zoo.folders import replace_folder
 from easymft.model_zoo.huggingface import write_extra, write_huggingface
 from easymft.model_zoo.pretrained import SAVED_FILES, PretrainedModel, load_pretrained
 from easymft.model_zoo.tf1 import write_tf1
 from easymft.model_zoo.tf2 import write_tf2
+from easymft.model_zoo.tokenizer_files import write_vocabulary
 from easymft.model_zoo.weight_map import Format
 
 LARGEST_DIFFERENCE = 1e-4
@@ -73,6 +74,11 @@ def convert(model: ModelConfig, convert: ConvertConfig, output_folder: str | Pat
                 f"{target}: is the source itself, or named as a run's own model; expected another folder to write to"
             )
     source_model = load_pretrained(model, seed=seed)
+    if convert.format == "tf2" and not source_model.has_pooler:
+        raise CheckpointError(
+            f"convert.format: {source_model.source} has no pooler, which a tf2 checkpoint must have; expected "
+            "huggingface or tf1"
+        )
     with replace_folder(target, known_files=_CONVERTED_FILES) as new:
         _write(new, source_model, convert.format)
         # The source's dropout and lower-casing are written too; here they only keep the two models alike.
@@ -90,7 +96,7 @@ def largest_difference(first: PretrainedModel, second: PretrainedModel, seed: in
     """Returns the largest difference of two models' hidden states and pooled outputs on random tokens.
 
     Args:
-        first: A model.
+        first: A model; without a pooler of its own, its pooled outputs say nothing and are left out.
         second: One with as many layers, of the same width and vocabulary.
         seed: Of the tokens. The rows are of different lengths, padded, and the second half of each is of type 1.
     """
@@ -99,7 +105,9 @@ def largest_difference(first: PretrainedModel, second: PretrainedModel, seed: in
     )
     mask = features["input_mask"][:, :, None].astype(bool)
     outputs = [model.encoder(features, training=False) for model in (first, second)]
-    differences = [np.abs(_difference(outputs, lambda output: output["pooled_output"])).max()]
+    differences = []
+    if first.has_pooler:
+        differences.append(np.abs(_difference(outputs, lambda output: output["pooled_output"])).max())
     for i in range(first.config.num_layers):
         layer = _difference(outputs, lambda output, i=i: output["encoder_outputs"][i])
         differences.append(np.abs(np.where(mask, layer, 0.0)).max())
@@ -131,10 +139,10 @@ def _write(folder: Path, model: PretrainedModel, target_format: Format) -> None:
     if model.extra:
         write_extra(folder, model.extra)
     if target_format == "huggingface":
-        write_huggingface(folder, model.encoder, model.config.num_layers, model.head)
+        write_huggingface(folder, model.encoder, model.config.num_layers, model.head, model.has_pooler)
         return
     write_google_config(folder, model.config)
     if target_format == "tf1":
-        write_tf1(folder, model.encoder, model.config.num_layers, model.head)
+        write_tf1(folder, model.encoder, model.config.num_layers, model.head, model.has_pooler)
     else:
         write_tf2(folder, model.encoder, model.head)

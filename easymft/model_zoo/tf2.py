@@ -9,7 +9,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from easymft.errors import CheckpointError
-from easymft.model_zoo.checkpoints import CHECKPOINT_NAME, OBJECT_GRAPH, checkpoint_errors
+from easymft.files import without_wildcards
+from easymft.model_zoo.checkpoints import CHECKPOINT_NAME, OBJECT_GRAPH, checkpoint_errors, open_checkpoint
 from easymft.model_zoo.tensor_store import TensorStore, list_names
 from easymft.model_zoo.weight_map import HEAD_KERNEL, weight_rows
 
@@ -33,15 +34,15 @@ def open_tf2(checkpoint: str) -> TensorStore:
     Raises:
         CheckpointError: It is damaged, or holds no encoder or several.
     """
-    with checkpoint_errors(checkpoint):
-        reader = tf.train.load_checkpoint(checkpoint)
+    with checkpoint_errors(checkpoint), open_checkpoint(checkpoint) as reader:
         shapes = {key: tuple(shape) for key, shape in reader.get_variable_to_shape_map().items() if key != OBJECT_GRAPH}
         graph = TrackableObjectGraph.FromString(reader.get_tensor(OBJECT_GRAPH))
     encoders = {path: node for path, node in _walk(graph, 0) if _ENCODER_CHILDREN <= _children(graph, node).keys()}
     if len(encoders) != 1:
         found = list_names(path or "the root" for path in encoders) or f"none among {list_names(sorted(shapes))}"
         raise CheckpointError(f"{checkpoint}: expected one BERT encoder of Model Garden; found {found}")
-    stored_names = _variables(graph, next(iter(encoders.values())))
+    encoder = next(iter(encoders.values()))
+    stored_names = _variables(graph, encoder)
     in_encoder = set(stored_names.values())
     stored_names |= {key.removesuffix(_VALUE): key for key in shapes if key not in in_encoder}
     lost = [key for key in stored_names.values() if key not in shapes]
@@ -49,10 +50,13 @@ def open_tf2(checkpoint: str) -> TensorStore:
         raise CheckpointError(f"{checkpoint}: its object graph names tensors that it does not hold: {list_names(lost)}")
 
     def read(name: str) -> np.ndarray:
-        with checkpoint_errors(checkpoint):
+        with checkpoint_errors(checkpoint), open_checkpoint(checkpoint) as reader:
             return reader.get_tensor(name)
 
-    return TensorStore("tf2", checkpoint, {name: shapes[key] for name, key in stored_names.items()}, stored_names, read)
+    inside = _keys_below(graph, encoder)
+    outside = frozenset(name for name, key in stored_names.items() if key not in inside)
+    tensors = {name: shapes[key] for name, key in stored_names.items()}
+    return TensorStore("tf2", checkpoint, tensors, stored_names, outside, read)
 
 
 def write_tf2(folder: Path, encoder: Any, head: tuple[np.ndarray, np.ndarray] | None = None) -> None:
@@ -68,7 +72,8 @@ def write_tf2(folder: Path, encoder: Any, head: tuple[np.ndarray, np.ndarray] | 
         classifier = tf.Module()
         classifier.kernel, classifier.bias = (tf.Variable(value, dtype=tf.float32) for value in head)
         items[HEAD_KERNEL.tf2.split("/")[0]] = classifier
-    tf.train.Checkpoint(**items).write(str(folder / CHECKPOINT_NAME))
+    with without_wildcards(folder) as plain:
+        tf.train.Checkpoint(**items).write(str(plain / CHECKPOINT_NAME))
 
 
 def _children(graph: TrackableObjectGraph, node: int) -> dict[str, int]:
@@ -87,6 +92,11 @@ def _walk(graph: TrackableObjectGraph, start: int) -> list[tuple[str, int]]:
                 seen[child] = f"{seen[node]}/{name}".lstrip("/")
                 queue.append(child)
     return [(path, node) for node, path in seen.items()]
+
+
+def _keys_below(graph: TrackableObjectGraph, start: int) -> set[str]:
+    """Keys in the file of all variables below an object."""
+    return {key.checkpoint_key for _, node in _walk(graph, start) for key in graph.nodes[node].attributes}
 
 
 def _variables(graph: TrackableObjectGraph, encoder: int) -> dict[str, str]:

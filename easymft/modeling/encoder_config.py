@@ -1,11 +1,14 @@
 """The shape of a BERT encoder, in the weights' own terms. Without TensorFlow, so that files can be checked fast."""
 
 import dataclasses
+from reprlib import repr as shorten
 from typing import Any, Literal
 
 from easymft.errors import CheckpointError
 
 LAYER_NORM_EPSILON = 1e-12
+# Far above any BERT, and below what would be built for hours, or fill any memory, before an error is met.
+MOST_LAYERS, MOST_VALUES = 1000, 10**10
 Activation = Literal["gelu", "gelu_approximate"]
 # What a classifier reads: the pooled [CLS] (dense + tanh), or the mean of the last layer's real tokens.
 Pooling = Literal["pooled", "token_mean"]
@@ -25,6 +28,7 @@ _SIZES = {
     "max_position_embeddings": "max_position_embeddings",
     "type_vocab_size": "type_vocab_size",
 }
+_RATES = {"dropout": "hidden_dropout_prob", "attention_dropout": "attention_probs_dropout_prob"}
 # What Google's BERT and Hugging Face's mean where a config.json leaves a field out; any other value is another network.
 _FIXED = {
     "model_type": "bert",
@@ -64,15 +68,22 @@ class EncoderConfig:
     attention_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        """Checks the sizes.
+        """Checks the sizes and rates.
 
         Raises:
-            CheckpointError: A size is no positive integer or does not fit the others, or the activation is unknown.
+            CheckpointError: A size is no positive integer, does not fit the others or is beyond all reason, a rate is
+                none, or the activation is unknown.
         """
         for name in _SIZES:
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise CheckpointError(f"encoder config: {name} is {value!r}; expected a positive integer")
+            _check_size(getattr(self, name), name, f"encoder config: {name}")
+        for name in _RATES:
+            _check_rate(getattr(self, name), f"encoder config: {name}")
+        if self.num_values > MOST_VALUES:
+            sizes = ", ".join(f"{name} {shorten(getattr(self, name))}" for name in _SIZES)
+            raise CheckpointError(
+                f"encoder config: {sizes} make more than {MOST_VALUES:.0e} weights ({4 * MOST_VALUES // 10**9} GB); "
+                "expected the sizes of a BERT"
+            )
         if self.hidden_size % self.num_attention_heads:
             raise CheckpointError(
                 f"encoder config: hidden_size {self.hidden_size} is no multiple of num_attention_heads "
@@ -80,6 +91,14 @@ class EncoderConfig:
             )
         if self.activation not in ("gelu", "gelu_approximate"):
             raise CheckpointError(f"encoder config: activation {self.activation!r}; expected gelu or gelu_approximate")
+
+    @property
+    def num_values(self) -> int:
+        """How many weights such an encoder holds."""
+        width, inner = self.hidden_size, self.intermediate_size
+        layer = 4 * (width + 1) * width + (2 * width + 1) * inner + width + 4 * width
+        rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size + 2
+        return rows * width + self.num_layers * layer + (width + 1) * width
 
     @classmethod
     def from_huggingface(cls, values: dict[str, Any], *, source: str = "config.json") -> "EncoderConfig":
@@ -100,18 +119,21 @@ class EncoderConfig:
             raise CheckpointError(f"{source}: no {', '.join(missing)}; expected the fields of a BERT config")
         for key, expected in _FIXED.items():
             if values.get(key, expected) != expected:
-                raise CheckpointError(f"{source}: {key} is {values[key]!r}; only {expected!r} is supported")
+                raise CheckpointError(f"{source}: {key} is {shorten(values[key])}; only {expected!r} is supported")
         activation = values.get("hidden_act", "gelu")
-        if activation not in _FROM_HUGGINGFACE_ACTIVATION:
+        if not isinstance(activation, str) or activation not in _FROM_HUGGINGFACE_ACTIVATION:
             expected_names = ", ".join(_FROM_HUGGINGFACE_ACTIVATION)
-            raise CheckpointError(f"{source}: hidden_act is {activation!r}; expected one of {expected_names}")
+            raise CheckpointError(f"{source}: hidden_act is {shorten(activation)}; expected one of {expected_names}")
         sizes = {ours: values[theirs] for ours, theirs in _SIZES.items() if theirs in values}
-        return cls(
-            **sizes,
-            activation=_FROM_HUGGINGFACE_ACTIVATION[activation],
-            dropout=values.get("hidden_dropout_prob", 0.1),
-            attention_dropout=values.get("attention_probs_dropout_prob", 0.1),
-        )
+        rates = {ours: values[theirs] for ours, theirs in _RATES.items() if theirs in values}
+        for ours, value in sizes.items():
+            _check_size(value, ours, f"{source}: {_SIZES[ours]}")
+        for ours, value in rates.items():
+            _check_rate(value, f"{source}: {_RATES[ours]}")
+        try:
+            return cls(**sizes, **rates, activation=_FROM_HUGGINGFACE_ACTIVATION[activation])
+        except CheckpointError as error:  # of sizes that do not fit one another
+            raise CheckpointError(f"{source}: {error}") from error
 
     def to_huggingface(self) -> dict[str, Any]:
         """Returns the fields of a Hugging Face BERT `config.json`; `from_huggingface` of it equals this config."""
@@ -119,10 +141,21 @@ class EncoderConfig:
             "model_type": "bert",
             **{theirs: getattr(self, ours) for ours, theirs in _SIZES.items()},
             "hidden_act": "gelu" if self.activation == "gelu" else "gelu_new",
-            "hidden_dropout_prob": self.dropout,
-            "attention_probs_dropout_prob": self.attention_dropout,
+            **{theirs: getattr(self, ours) for ours, theirs in _RATES.items()},
             "layer_norm_eps": LAYER_NORM_EPSILON,
             "initializer_range": 0.02,
             "position_embedding_type": "absolute",
             "pad_token_id": 0,
         }
+
+
+def _check_size(value: Any, name: str, where: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise CheckpointError(f"{where} is {shorten(value)}; expected a positive integer")
+    if name == "num_layers" and value > MOST_LAYERS:
+        raise CheckpointError(f"{where} is {shorten(value)}; expected at most {MOST_LAYERS}")
+
+
+def _check_rate(value: Any, where: str) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0.0 <= value < 1.0:
+        raise CheckpointError(f"{where} is {shorten(value)}; expected a number from 0 to below 1")

@@ -42,10 +42,13 @@ class FastBertEncoder(BertEncoderV2):
 
         Args:
             inputs: "input_word_ids", "input_mask", "input_type_ids", int32 [b, L]; the first token of a row is real.
+                With one type of token alone, types do not count.
             training: Whether dropout is on.
             last_layer: False: only "pooled_output" and the "encoder_outputs" before the last are wanted. The last layer
                 then computes nothing but each row's first token, all that the pooler reads of it.
         """
+        if self._type_embedding_layer.vocab_size == 1:  # no vector for the second text: both are of type 0
+            inputs = {**inputs, "input_type_ids": tf.zeros_like(inputs["input_type_ids"])}
         if not self.fast:
             return super().call(inputs)
         packing = TokenPacking(inputs["input_mask"], self._pack_tokens)

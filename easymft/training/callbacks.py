@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import tensorflow as tf
 import tf_keras
+
+from easymft.progress import progress_bar
 
 
 class SaveState(tf_keras.callbacks.Callback):
@@ -64,9 +67,14 @@ class StepSummaries(tf_keras.callbacks.Callback):
     def write_metrics(self, step: int, metrics: dict[str, float]) -> None:
         """Writes dev metrics, {"accuracy": 0.9, "accuracy_books": 0.8, ...}, at a step, grouped by metric."""
         with self.writer.as_default(step=step):
+            metric_of = {
+                name: next(metric for metric in ("accuracy", "macro_f1", "loss") if name.startswith(metric))
+                for name in metrics
+            }
+            domain_of = {name: name.removeprefix(metric).removeprefix("_") for name, metric in metric_of.items()}
+            shown = cut_names(domain_of.values())
             for name, value in metrics.items():
-                metric = next(metric for metric in ("accuracy", "macro_f1", "loss") if name.startswith(metric))
-                domain = name.removeprefix(metric).removeprefix("_")
+                metric, domain = metric_of[name], shown[domain_of[name]]
                 name = "all (domain)" if domain == "all" else domain or "all"
                 tf.summary.scalar(f"dev_{metric}/{name}", value)
         self.writer.flush()
@@ -74,3 +82,36 @@ class StepSummaries(tf_keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         """Makes sure that what was written can be seen."""
         self.writer.flush()
+
+
+class EpochBar(tf_keras.callbacks.Callback):
+    """Shows a bar for an epoch, in place of Keras' own, whose losses run over the edge of a terminal.
+
+    Args:
+        name: Such as "epoch 1/3".
+        steps: Updates of the epoch that are still to come.
+        show: Whether to show it.
+
+    Attributes:
+        losses: The loss of each update so far.
+    """
+
+    def __init__(self, name: str, steps: int, show: bool):
+        super().__init__()
+        self._name, self._steps, self._show = name, steps, show
+        self._stack = ExitStack()
+        self.losses: list[float] = []
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Opens the bar."""
+        bar = progress_bar(self._name, self._steps, show=self._show, unit="steps", told=False)
+        self._advance = self._stack.enter_context(bar)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Moves on by a step."""
+        self.losses.append(float(logs["loss"]))
+        self._advance(1)
+
+    def close(self) -> None:
+        """Takes the bar away, also after an error."""
+        self._stack.close()

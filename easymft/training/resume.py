@@ -1,18 +1,24 @@
 """Keeping the whole state of a training run, so that a killed run goes on as if it had never stopped."""
 
-import json
+import re
 import shutil
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
+from google.protobuf.message import DecodeError
 
-from easymft.errors import CheckpointError
-from easymft.files import replacing
+from easymft.checksums import file_digest, read_object, write_object
+from easymft.errors import CheckpointError, DamagedError, one_line
+from easymft.files import new_folder, without_wildcards
 from easymft.training.trainable import Trainable
 
 FOLDER_NAME = "resume"
+_KEPT = 2
+_STATE_FILE = re.compile(r"(?:record|ckpt)-(\d+)\.(?:json|index|data-.*)")
+_DIGEST = "index_sha256"  # in the record
 
 
 def random_generators(model: tf_keras.Model) -> list[tf.random.Generator]:
@@ -60,6 +66,9 @@ class StartingPoint:
 class ResumeState:
     """The kill-safe state: weights, optimizer, random generators, and a JSON record of the run so far.
 
+    The record is written last and makes the state valid. It has the digest of TensorFlow's index, which has those of
+    all tensors, so that damage anywhere is found when the state is read.
+
     Args:
         folder: Where the two newest states are kept.
         trainable: Compiled, with all variables made.
@@ -79,27 +88,37 @@ class ResumeState:
                 for generator in random_generators(trainable)
             ],
         )
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
+        self._checkpoint.save_counter  # noqa: B018  Makes it: `restore` looks for it, and `write` alone would not.
+        self._digests: dict[int, str] = {}  # step -> that of its index, where it is as this object wrote or read it
 
-    def _record_file(self, step: int) -> Path:
-        return self._folder / f"record-{step}.json"
+    def _file(self, step: int, ending: str) -> Path:
+        return self._folder / (f"record-{step}.json" if ending == "json" else f"ckpt-{step}.{ending}")
 
     def save(self, step: int, record: dict[str, Any]) -> None:
         """Writes the state after `step` updates; one that is cut short leaves the one before in force."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self._record_file(step)) as part:
-            part.write_text(json.dumps(record))
-        if self._newest() == step:
-            return  # a second save of a step has only the record to renew
-        self._manager.save(checkpoint_number=step)
-        kept = {int(path.rsplit("-", 1)[1]) for path in self._manager.checkpoints}
-        for old in self._folder.glob("record-*.json"):
-            if int(old.stem.rsplit("-", 1)[1]) not in kept:
-                old.unlink()
+        if step not in self._digests:  # a second save of a step has only the record to renew
+            self._write(step)
+        write_object(self._file(step, "json"), record | {_DIGEST: self._digests[step]})
+        kept = self._steps()[:_KEPT]
+        for file in sorted(self._folder.iterdir(), reverse=True):  # the records first
+            found = _STATE_FILE.fullmatch(file.name)
+            if found and int(found[1]) not in kept:
+                file.unlink()
 
-    def _newest(self) -> int | None:
-        newest = self._manager.latest_checkpoint
-        return None if newest is None else int(newest.rsplit("-", 1)[1])
+    def _write(self, step: int) -> None:
+        self._file(step, "json").unlink(missing_ok=True)  # of what stood there until now
+        with new_folder(self._folder / f"ckpt-{step}") as part:
+            with without_wildcards(part) as plain:
+                self._checkpoint.write(str(plain / f"ckpt-{step}"))
+            for file in part.iterdir():
+                file.replace(self._folder / file.name)
+        self._digests[step] = file_digest(self._file(step, "index"))
+
+    def _steps(self) -> list[int]:
+        """Those with a record, newest first."""
+        names = [file.name for file in self._folder.iterdir()] if self._folder.is_dir() else []
+        found = [_STATE_FILE.fullmatch(name) for name in names if name.startswith("record-")]
+        return sorted((int(one[1]) for one in found if one), reverse=True)
 
     def restore(self) -> tuple[int, dict[str, Any]] | None:
         """Goes back to the newest state that can be read.
@@ -110,23 +129,43 @@ class ResumeState:
         Raises:
             CheckpointError: No state can be read, or it is of another model.
         """
-        paths = list(reversed(self._manager.checkpoints))
-        for older, path in enumerate(paths):
+        steps = self._steps()
+        for older, step in enumerate(steps):
             try:
-                return self._restore(path)
+                return step, self._restore(step)
             except CheckpointError as error:
-                if older + 1 == len(paths):
-                    raise
+                if older + 1 == len(steps):
+                    raise CheckpointError(
+                        f"{error}; put back a copy of {self._folder}, or remove it to start the training anew"
+                    ) from error
                 print(f"{error}; going back to the state before it", flush=True)
         return None
 
-    def _restore(self, newest: str) -> tuple[int, dict[str, Any]]:
-        step = int(newest.rsplit("-", 1)[1])
+    def _restore(self, step: int) -> dict[str, Any]:
         try:
-            self._checkpoint.restore(newest).assert_existing_objects_matched().assert_consumed()
-            return step, json.loads(self._record_file(step).read_text())
-        except (AssertionError, ValueError, OSError, tf.errors.OpError) as error:
+            record = read_object(self._file(step, "json"))
+            _check_record(record)
+            digest = file_digest(self._file(step, "index"))
+            if record.pop(_DIGEST, digest) != digest:
+                raise ValueError(f"{self._file(step, 'index').name} is not as it was written")
+            with without_wildcards(self._folder) as plain:
+                status = self._checkpoint.restore(str(plain / f"ckpt-{step}"))
+            status.assert_existing_objects_matched().assert_consumed()
+        except DamagedError as error:
+            raise CheckpointError(f"{error}: a state of the interrupted run is damaged") from error
+        except (AssertionError, ValueError, OSError, RuntimeError, IndexError, tf.errors.OpError, DecodeError) as error:
             raise CheckpointError(
-                f"{newest}: the state of the interrupted run does not fit this model ({str(error).splitlines()[0]}); "
-                "remove the folder to start anew"
+                f"{self._folder / f'ckpt-{step}'}: the state of the interrupted run is damaged or does not fit this "
+                f"model ({one_line(error)[:200]})"
             ) from error
+        self._digests = {step: digest}
+        return record
+
+
+def _check_record(record: dict[str, Any]) -> None:
+    """Raises ValueError where a record, as of a version without checksums, is not what a trainer goes on with."""
+    kinds = {"history": list, "best": (dict, NoneType), "seconds": (int, float), "inputs": str}
+    wrong = [name for name, kind in kinds.items() if not isinstance(record.get(name, ...), kind)]
+    entries = [] if wrong else record["history"] + [record["best"] or {"step": 0}]
+    if wrong or not all(isinstance(entry, dict) and isinstance(entry.get("step"), int) for entry in entries):
+        raise ValueError(f"its record is not complete: {', '.join(wrong) or 'history, best'}")

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +12,17 @@ import tensorflow as tf
 import tf_keras
 from rich.progress import track
 
+from easymft.checksums import check_sums, write_sums
 from easymft.config.schema import TypicalityConfig
 from easymft.data.batching import BatchPlan, make_dataset
 from easymft.data.token_dataset import TokenDataset
-from easymft.errors import ConfigError
-from easymft.files import replacing
+from easymft.errors import ConfigError, DamagedError, one_line
+from easymft.files import new_folder, remove_folder, replacing
 from easymft.mft.domain_corruption import pool_layer
 from easymft.mft.typicality import EmbeddingTransform, PrototypeAccumulator, compute_typicality
 from easymft.training.inference import BatchInference
 
+_EMBEDDINGS = "embeddings.npy"
 _CHUNK = 8192  # rows scored at once
 _LEAST_MEAN = 0.01  # smaller means would blow the weights up, or flip them
 
@@ -130,6 +134,33 @@ def embed_dataset(
         embeddings.flush()
         del embeddings
     return np.load(file, mmap_mode="r")
+
+
+def cached_embeddings(folder: Path, embed: Callable[[Path], np.ndarray]) -> np.ndarray:
+    """The embeddings of an earlier call, or new ones where there are none, or damaged ones.
+
+    Args:
+        folder: Of a name that says what they are made of; nobody else may be at work in it.
+        embed: Writes them into a file, [N, d] float32.
+
+    Returns:
+        E, memory-mapped.
+
+    Warns:
+        UserWarning: Those there are damaged.
+    """
+    if os.path.lexists(folder):
+        try:
+            check_sums(folder, needed=True)
+            return np.load(folder / _EMBEDDINGS, mmap_mode="r")
+        except (DamagedError, OSError, ValueError) as error:
+            warnings.warn(f"{one_line(error)}; the embeddings are damaged and made anew", stacklevel=2)
+            remove_folder(folder)
+    with new_folder(folder) as part:
+        embed(part / _EMBEDDINGS)
+        write_sums(part)
+        part.rename(folder)
+    return np.load(folder / _EMBEDDINGS, mmap_mode="r")
 
 
 def _take_room(file: Path) -> None:

@@ -1,6 +1,7 @@
 """Devices, precision and randomness of a run."""
 
 import functools
+import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -76,9 +77,17 @@ def mirrored_strategy(*devices: str) -> tf.distribute.MirroredStrategy:
 
 
 def describe_devices(strategy: tf.distribute.Strategy, precision: str) -> str:
-    """What a run computes on, for people: "computing on 2 GPUs, precision mixed_bfloat16"."""
+    """What a run computes on, for people: "computing on 2 GPUs, precision mixed_bfloat16".
+
+    What TensorFlow calls one CPU is all of the machine's cores that the process may use.
+    """
     count, kind = strategy.num_replicas_in_sync, strategy.extended.worker_devices[0].split(":")[-2]
-    return f"computing on {count} {kind}{'s' * (count > 1)}, precision {precision}"
+    devices = f"{count} {kind}{'s' * (count > 1)}"
+    if kind == "CPU":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        plural = "s" * (cores > 1)
+        devices = f"{cores} core{plural}" if count == 1 else f"{count} logical CPUs of {cores} core{plural}"
+    return f"computing on {devices}, precision {precision}"
 
 
 COMPUTE_DTYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}

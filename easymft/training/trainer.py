@@ -12,7 +12,8 @@ import tensorflow as tf
 from easymft.config.schema import TrainConfig
 from easymft.data.batching import BatchPlan
 from easymft.errors import CheckpointError, DivergenceError
-from easymft.training.callbacks import SaveState, StepSummaries
+from easymft.progress import shown_seconds
+from easymft.training.callbacks import EpochBar, SaveState, StepSummaries
 from easymft.training.resume import FOLDER_NAME, ResumeState
 from easymft.training.trainable import Trainable
 
@@ -55,7 +56,7 @@ class Trainer:
         save: Writes the model as it is now under a name, `best` or `last`.
         inputs: A fingerprint of data and initial weights, which must be the same when the run is resumed.
         summaries: TensorBoard; None for none.
-        progress: Show a bar for each epoch.
+        progress: Show a bar for each epoch, and a line with its loss and dev metric when it is done.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Trainer:
         self._trainable, self._steps, self._make_dataset = trainable, steps, make_dataset
         self._train, self._evaluate, self._save = train, evaluate, save
         self._summaries, self._progress = summaries, progress
+        self._mean_loss: float | None = None  # of the epoch; None: it ended before the run was interrupted
         self._resume_folder = folder / FOLDER_NAME
         self._record: dict[str, Any] = {"history": [], "best": None, "seconds": 0.0, "inputs": inputs}
 
@@ -123,26 +125,45 @@ class Trainer:
         return int(self._trainable.optimizer.iterations.numpy())
 
     def _run_epoch(self, end: int, save_state: SaveState) -> None:
-        start = self._step()
+        start, started = self._step(), time.perf_counter()
         if start < end:
-            callbacks = [save_state] + ([self._summaries] if self._summaries else [])
             epoch = self._steps.epoch_ends.index(end)
             batches = self._steps.batches(start, end)
             if self._summaries:
                 self._summaries.batch_sizes = [len(batch) for batch in batches]
-            logs = self._trainable.fit(
-                self._make_dataset(batches, start),
-                steps_per_epoch=len(batches),
-                initial_epoch=epoch,
-                epochs=epoch + 1,
-                callbacks=callbacks,
-                verbose=self._progress,
-            ).history
+            bar = EpochBar(self._epoch_name(end), len(batches), self._progress)
+            try:
+                logs = self._trainable.fit(
+                    self._make_dataset(batches, start),
+                    steps_per_epoch=len(batches),
+                    initial_epoch=epoch,
+                    epochs=epoch + 1,
+                    callbacks=[save_state, bar, *([self._summaries] if self._summaries else [])],
+                    verbose=0,
+                ).history
+            finally:
+                bar.close()
             if not np.isfinite(logs["loss"][-1]):
                 # Under loss scaling the optimizer skips such steps, and the weights stay finite.
                 raise DivergenceError(f"the loss is {logs['loss'][-1]} at step {end}: {_DIVERGED}")
+            self._mean_loss = float(np.mean(bar.losses))
         if not self._record["history"] or self._record["history"][-1]["step"] < end:
             self._close_epoch(end)
+            if self._progress:
+                self._tell_epoch(end, time.perf_counter() - started)
+
+    def _epoch_name(self, end: int) -> str:
+        return f"epoch {self._steps.epoch_ends.index(end) + 1}/{len(self._steps.epoch_ends)}"
+
+    def _tell_epoch(self, end: int, seconds: float) -> None:
+        """One line: what a person wants to know of an epoch before the next one is done."""
+        parts = [] if self._mean_loss is None else [f"loss {self._mean_loss:.4f}"]
+        value = self._record["history"][-1]["metrics"].get(self._train.monitor)
+        if value is not None:
+            shown = f"{value:.4f}" if self._train.monitor == "loss" else f"{100 * value:.2f}%"
+            best = " (best so far)" if self._record["best"]["step"] == end else ""
+            parts.append(f"dev {self._train.monitor.replace('_', '-')} {shown}{best}")
+        print(f"{self._epoch_name(end)}: {', '.join([*parts, shown_seconds(seconds)])}", flush=True)
 
     def _close_epoch(self, step: int) -> None:
         self._check_finite(step)

@@ -1,10 +1,14 @@
 import errno
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+from safetensors import SafetensorError
 
 import app_zoo.main as command
 from easymft.errors import DataError
@@ -84,7 +88,9 @@ def test_dump_config(config_file, runs, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "--mode is missing; one of validate, typicality, "),
+        (["--config", "x.json"], "--mode is missing; one of validate, typicality, "),
+        (["finetnue"], 'unknown mode "finetnue"; did you mean "finetune"?'),
+        (["finetune", "my.json"], 'unexpected word "my.json"; did you mean --config my.json?'),
         (["--mode", "finetnue"], 'unknown mode "finetnue"; did you mean "finetune"?'),
         (["--mode", "finetnue", "--help"], 'unknown mode "finetnue"; did you mean "finetune"?'),
         (["--mode", "finetune"], "--config is missing; "),
@@ -102,6 +108,37 @@ def test_mistakes_in_the_command(words, message, capsys, runs):
     assert captured.err.startswith(f"easymft: error: {message}")
     assert captured.err.count("\n") == 1
     assert runs == []
+
+
+def test_a_mode_needs_no_dashes(config_file, runs):
+    assert command.main(["meta_tune", "--config", config_file]) == 0
+    assert command.main(["--config", config_file, "finetune"]) == 0
+    assert [mode for mode, *_ in runs] == ["meta_tune", "finetune"]
+
+
+def test_without_words_it_helps(capsys):
+    assert command.main([]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("EasyMFT: meta fine-tuning") and captured.err == ""
+
+
+@pytest.mark.parametrize("program", [["-m", "easymft"], ["-m", "app_zoo.main"]])
+def test_version(program):
+    result = subprocess.run([sys.executable, *program, "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"easymft \d+\.\d+\.\d+ \(Python 3\.\d+\.\d+, TensorFlow 2\.20\.\d+\)\n", result.stdout)
+
+
+def test_a_terminal_that_is_not_utf_8(config_file, runs):
+    code = "from app_zoo.main import main; main(['--version']); print('h\u00f4tel \u6771\u4eac')"
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    assert result.stdout.decode("latin-1").splitlines()[1] == "h\u00f4tel ??"
+
+
+def test_meta_tune_without_domains_names_finetune(config_file, runs, capsys):
+    assert command.main(["meta_tune", "--config", config_file, "--set", "data.columns.domain=null"]) == 2
+    expected = "expected a column for --mode meta_tune (without domains use --mode finetune), got null"
+    assert f"data.columns.domain: {expected}" in capsys.readouterr().err
 
 
 def test_every_problem_gets_a_line(config_file, capsys, runs):
@@ -124,6 +161,9 @@ def test_errors_of_the_run(config_file, runs, capsys):
     runs.error = OSError(errno.ENOSPC, "No space left on device", "runs/x")
     assert command.main(words) == 2
     assert capsys.readouterr().err.startswith("easymft: error: runs/x: No space left on device; make room")
+    runs.error = OSError(errno.EFBIG, "File too large")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err.startswith("easymft: error: the output folder: File too large; make room")
     runs.error = FileNotFoundError(errno.ENOENT, "No such file or directory", "runs/x")
     assert command.main(words) == 2
     assert capsys.readouterr().err == "easymft: error: runs/x: No such file or directory\n"
@@ -133,6 +173,22 @@ def test_errors_of_the_run(config_file, runs, capsys):
     runs.error = ZeroDivisionError("a defect")
     with pytest.raises(ZeroDivisionError):
         command.main(words)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_to_be_told_to_end_is_an_interrupt(config_file, runs, capsys, monkeypatch, number):
+    class Application:
+        def __init__(self, config):
+            pass
+
+        def run(self, mode, dry_run):
+            os.kill(os.getpid(), number)
+            time.sleep(10)  # the signal comes first
+
+    monkeypatch.setattr(command, "resolve_application", lambda name: Application)
+    assert command.main(["meta_tune", "--config", config_file]) == 130
+    assert capsys.readouterr().err.startswith("easymft: interrupted; the same command goes on")
+    assert signal.getsignal(number) == signal.SIG_DFL
 
 
 def test_out_of_memory(config_file, runs, capsys):
@@ -155,6 +211,12 @@ def test_out_of_memory(config_file, runs, capsys):
     runs.error = ResourceExhaustedError("/runs/x/resume/ckpt-200.data-00000-of-00001; No space left on device")
     assert command.main(words) == 2
     assert capsys.readouterr().err.startswith("easymft: error: the output folder: No space left on device; make room")
+    runs.error = SafetensorError("Error while serializing: I/O error: File too large (os error 27)")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err.startswith("easymft: error: the output folder: File too large; make room")
+    runs.error = SafetensorError("Error while serializing: I/O error: Read-only file system (os error 30)")
+    assert command.main(words) == 2
+    assert capsys.readouterr().err == "easymft: error: the output folder: Read-only file system\n"
     runs.error = ResourceExhaustedError("too many open files")
     with pytest.raises(ResourceExhaustedError):
         command.main(words)

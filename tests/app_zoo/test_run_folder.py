@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from app_zoo.run_folder import RunFolder, check_writable, part_folder, write_json
+from app_zoo.run_folder import RunFolder, check_writable, part_folder
 from easymft.config.presets import resolve_presets
 from easymft.config.schema import ExperimentConfig
 from easymft.errors import ConfigError
@@ -47,6 +47,7 @@ def test_a_run_from_its_claim_to_its_end(folder, make_config):
     assert folder.status() == {"mode": "finetune", "finished": True, "inputs": INPUTS, "models": ["a", "b"]}
     assert folder.read_config() == config
     saved = json.loads((folder.path / "config.json").read_text())
+    del saved["sha256"]
     saved["experiment"]["methods"] = ["of an earlier version"]
     (folder.path / "config.json").write_text(json.dumps(saved))
     assert folder.read_config() == config
@@ -202,14 +203,6 @@ def test_every_domain_has_a_folder_of_its_own(tmp_path, names):
     assert part_folder(tmp_path, "") == tmp_path
 
 
-def test_json_is_written_whole_or_not_at_all(tmp_path):
-    write_json(tmp_path / "x.json", {"ü": 1})
-    with pytest.raises(TypeError):
-        write_json(tmp_path / "x.json", {"ü": object()})
-    assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{\n  "ü": 1\n}\n'
-    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
-
-
 def test_a_folder_is_of_one_process_until_it_is_released(folder, make_config):
     config = make_config()
     folder.claim(config, "finetune", INPUTS)
@@ -247,7 +240,7 @@ def test_a_run_that_another_process_finished_meanwhile(folder, make_config):
     other = RunFolder(folder.path)
     assert folder.check(make_config(), "finetune", INPUTS) is False
     other.claim(make_config(), "finetune", INPUTS)
-    other.finish()
+    other.finish(models=[""])
     other.release()
     with pytest.raises(ConfigError, match="another process has finished the run in .* meanwhile"):
         folder.claim(make_config(), "finetune", INPUTS)

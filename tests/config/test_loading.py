@@ -183,9 +183,33 @@ def test_json_schema_knows_the_schema_key():
     assert schema["additionalProperties"] is False
 
 
+def test_without_a_home_folder_a_tilde_is_refused(write, monkeypatch):
+    """Left as it is, a folder called ~ would be made."""
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.delenv("HOME", raising=False)
+    file = write({"output_folder": "~/run", "model": {"weights": "~nobody_here/bert"}})
+    with pytest.raises(ConfigError) as error:
+        load_config(file)
+    expected = "there is no home folder to put in the place of {}; expected the path in full, got {}"
+    assert str(error.value).splitlines() == [
+        f"{file}: output_folder: {expected.format('~', chr(34) + '~/run' + chr(34))}",
+        f"{file}: model.weights: {expected.format('~nobody_here', chr(34) + '~nobody_here/bert' + chr(34))}",
+    ]
+
+
 def test_what_is_written_may_stand_under_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     file = tmp_path / "c.json"
     file.write_text('{"output_folder": "~/run", "data": {"cache_folder": "~/cache"}}')
     config = load_config(file)
     assert (config.output_folder, config.data.cache_folder) == (f"{tmp_path}/run", f"{tmp_path}/cache")
+
+
+def test_white_space_in_a_key_is_shown(write):
+    path = write(SMALL, train={"epochs ": 3})
+    with pytest.raises(ConfigError, match='train."epochs ": unknown key, did you mean "epochs"'):
+        load_config(path)

@@ -122,7 +122,7 @@ def test_maps_file_round_trip(tmp_path):
     [
         (None, "maps.json: cannot be read"),
         ("{", "maps.json: is not JSON"),
-        ("[]", "expected an object of 'labels' and 'domains'"),
+        ("[]", "maps.json: holds a list, expected a JSON object; put back a copy of it, or train anew in another"),
         ('{"labels": ["a"]}', "expected an object of 'labels' and 'domains'"),
         ('{"labels": "ab", "domains": [""]}', "maps.json: A label map is 'ab', expected a JSON list"),
         ('{"labels": ["a", 1], "domains": [""]}', "maps.json: A label map holds"),

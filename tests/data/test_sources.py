@@ -80,6 +80,8 @@ def test_the_first_line_tells_the_format_where_the_ending_does_not(tmp_path, nam
 def test_neither_ending_nor_first_line_tell_the_format(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"text,label\n")
     assert "a.txt: cannot tell the format from the ending '.txt', expected one of .tsv" in error_of(tmp_path / "a.txt")
+    (tmp_path / "b.txt").write_bytes(b"")
+    assert error_of(tmp_path / "b.txt") == "b.txt: is empty (0 bytes), expected rows."
     (tmp_path / "a").write_bytes(b"text\n")
     assert "a: cannot tell the format from a name without an ending" in error_of(tmp_path / "a")
 
@@ -112,6 +114,7 @@ def zipped(*names):
         ("a.tsv.gz", gzip.compress(zipped("x")), "is a packed ZIP or Excel file (gzip); unpack it"),
         ("a.xlsx.gz", gzip.compress(b"x"), "an Excel file (.xlsx) is compressed inside, expected it without gzip"),
         ("a.json", b' [\n{"text": "a"}]\n', "is a JSON array, expected one JSON object on each line (JSON Lines); to con"),
+        ("a.json", b'{"text":{"0":"a","1":"b"},"label":{"0":"x"}}', "is one JSON object of columns, as pandas writes it"),
         ("a.jsonl", b'{\n "text": "a"}\n', "is a JSON object over several lines, expected one JSON object on each line"),
     ],
 )

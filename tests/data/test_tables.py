@@ -103,6 +103,9 @@ def test_a_wrong_separator_is_told_the_tab(tmp_path):
 def test_a_column_that_is_nearly_there(tmp_path):
     path = write(tmp_path / "a.csv", "Text,domain,label\na,b,c\n")
     assert error_of(path).endswith("the columns there are: 'Text', 'domain', 'label'; did you mean 'Text'?")
+    assert error_of(write(tmp_path / "c.csv", "text:domain:label\na:b:c\n")).endswith(
+        "the columns there are: 'text:domain:label'; if another character separates its fields set data.separator."
+    )
     path = write(tmp_path / "b.csv", "text,domian,label\na,b,c\n")
     assert error_of(path).endswith("did you mean 'domian'?")
 
@@ -202,6 +205,14 @@ def test_old_mac_line_ends_are_named(tmp_path, name):
     assert error_of(path).startswith(f"{name}: its lines end as on old Macs (CR alone), expected LF or CR LF")
     path = write(tmp_path / "b.csv", "text,domain,label\na,b,c\rd,e,f\ng,h,i\n")
     assert "row 2: is not well quoted: a carriage return (CR) stands alone" in error_of(path)
+
+
+def test_what_helps_where_quotes_are_written_otherwise(tmp_path):
+    path = write(tmp_path / "a.csv", 'text,domain,label\n"he said \\"no\\"",b,c\nd,e,f\n')
+    assert error_of(path).endswith('expected after \'"\'; a quote in a quoted field is written "", not \\"')
+    path = write(tmp_path / "b.csv", 'domain,text,label\nb, "one, two",c\nd,e,f\n')
+    assert error_of(path).endswith("; a space stands before a quote, which data.strip_whitespace: true takes away")
+    assert read(path, strip_whitespace=True)[0].text == ["one, two", "e"]
 
 
 def test_long_texts_in_csv(tmp_path, monkeypatch):

@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 
 from easymft.data.text_preprocessor import TextPreprocessor, longest_first_lengths
-from easymft.data.vocabulary import Vocabulary
+from easymft.data.vocabulary import MAX_WHOLE_TOKENS, AddedToken, Vocabulary
+from easymft.errors import CheckpointError
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "tokens.json").read_text(encoding="ascii"))
@@ -39,6 +40,21 @@ def test_equals_hugging_face(case):
     for text, row, expected in zip(GOLDEN["text"], ids.to_list(), case["ids"], strict=True):
         assert row == expected, text
     assert types.to_list() == case["type_ids"]
+
+
+def with_added(added, tokens=GOLDEN["tokens"], **settings):
+    """A vocabulary with added tokens; those that it does not hold stand behind it."""
+    more = [content for content, _ in added if content not in tokens]
+    found = (AddedToken(content, normalized, False, content in more) for content, normalized in added)
+    return Vocabulary((*tokens, *more), added_tokens=tuple(found), **({"lower_case": True} | settings))
+
+
+@pytest.mark.parametrize("case", GOLDEN["settings"], ids=lambda case: str(list(case.values())[:3]))
+def test_settings_and_added_tokens_equal_hugging_face(case):
+    settings = {name: value for name, value in case.items() if name != "ids"}
+    ids, _ = TextPreprocessor(with_added(GOLDEN["added"], **settings), 512).tokenize(GOLDEN["more_text"])
+    for text, row, expected in zip(GOLDEN["more_text"], ids.to_list(), case["ids"], strict=True):
+        assert row == expected, text
 
 
 class PythonTokenizer:
@@ -169,6 +185,48 @@ def test_cased_keeps_case_and_accents():
     assert token_strings(preprocessor, "École Paris NASA") == ["École", "Paris", "NASA"]
 
 
+def test_accents_without_lower_case_and_lower_case_without_accents():
+    tokens = (*GOLDEN["tokens"], "école", "Ecole", "i\u0307")
+    keeps = TextPreprocessor(Vocabulary(tokens, True, strip_accents=False), 64)
+    assert token_strings(keeps, "École İ") == ["école", "i\u0307"]
+    strips = TextPreprocessor(Vocabulary(tokens, False, strip_accents=True), 64)
+    assert token_strings(strips, "École école") == ["Ecole", "ecole"]
+
+
+def test_chinese_characters_within_words():
+    vocabulary = Vocabulary((*GOLDEN["tokens"], "中国word"), True, tokenize_chinese_chars=False)
+    assert token_strings(TextPreprocessor(vocabulary, 64), "中国Word") == ["中国word"]
+
+
+def test_an_added_token_is_found_whole_and_no_word_becomes_it():
+    preprocessor = TextPreprocessor(with_added([["movi", False], ["film", True]]), 64)
+    assert token_strings(preprocessor, "themovie")[:2] == ["the", "movi"]
+    assert "movi" not in token_strings(preprocessor, "MOVI")
+    assert token_strings(preprocessor, "FILMing") == ["film", "i", "##n", "##g"]
+
+
+def test_of_a_token_that_stands_twice_the_last_place_counts():
+    tokens = (*GOLDEN["tokens"], "the", "")
+    ids, _ = TextPreprocessor(make_vocabulary(tokens=tokens), 16).tokenize(["the"])
+    assert ids.to_list() == [[2, len(tokens) - 2, 3]]
+
+
+def test_as_many_added_tokens_as_there_are_characters_for():
+    contents = [f"<{number}>" for number in range(MAX_WHOLE_TOKENS - 5)]
+    vocabulary = with_added([[content, False] for content in contents])
+    ids, _ = TextPreprocessor(vocabulary, 2048).tokenize([" the ".join(contents) + "\ue001\ue3ff"])
+    the, first = GOLDEN["tokens"].index("the"), len(GOLDEN["tokens"])
+    expected = [place for number in range(len(contents)) for place in (first + number, the)]
+    assert ids.to_list() == [[2, *expected[:-1], 3]]
+    with pytest.raises(CheckpointError, match=r"1024 special and added tokens \('\[PAD\]', .*: expected at most 1023"):
+        with_added([[content, False] for content in (*contents, "<more>")])
+
+
+def test_added_tokens_that_are_the_same_once_normalised():
+    with pytest.raises(CheckpointError, match="'Film' and 'FILM' are both 'film' in normalised texts"):
+        TextPreprocessor(with_added([["Film", True], ["FILM", True]]), 16)
+
+
 def test_special_token_only_where_the_vocabulary_has_it():
     tokens = [token for token in GOLDEN["tokens"] if token != "[MASK]"]
     assert token_strings(TextPreprocessor(make_vocabulary(False, tokens), 16), "[MASK]")[0] == "["
@@ -216,9 +274,9 @@ def graph_ops(concrete):
 
 
 @pytest.mark.parametrize("pair", [False, True])
-@pytest.mark.parametrize("lower_case", [False, True])
-def test_only_ops_that_serving_knows(pair, lower_case):
-    preprocessor = TextPreprocessor(make_vocabulary(lower_case), 16)
+@pytest.mark.parametrize("settings", [{}, {"lower_case": False}, {"strip_accents": False}])
+def test_only_ops_that_serving_knows(pair, settings):
+    preprocessor = TextPreprocessor(with_added(GOLDEN["added"], **settings), 16)
     signature = [tf.TensorSpec([None], tf.string)] * (1 + pair)
     ops = graph_ops(tf.function(preprocessor).get_concrete_function(*signature))
     functions = {op for op in ops if op.startswith("__")}
@@ -229,14 +287,14 @@ def test_only_ops_that_serving_knows(pair, lower_case):
 
 
 def test_saved_model_gives_the_same(tmp_path):
-    preprocessor = TextPreprocessor(make_vocabulary(), 16)
+    preprocessor = TextPreprocessor(with_added(GOLDEN["added"], strip_accents=False), 16)
     signature = [tf.TensorSpec([None], tf.string)] * 2
     module = tf.Module()
     module.preprocessor = preprocessor
     module.serve = tf.function(lambda text, pair: preprocessor(text, pair), input_signature=signature)
     tf.saved_model.save(module, str(tmp_path / "model"))
     loaded = tf.saved_model.load(str(tmp_path / "model"))
-    texts, pairs = GOLDEN["text"], GOLDEN["cases"][1]["text_pair"]
+    texts, pairs = GOLDEN["more_text"], GOLDEN["more_text"][::-1]
     for count in (1, len(texts)):
         served, direct = (
             serve(tf.constant(texts[:count]), tf.constant(pairs[:count])) for serve in (loaded.serve, preprocessor)

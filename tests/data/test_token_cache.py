@@ -13,9 +13,10 @@ from easymft.data.label_map import LabelMap
 from easymft.data.npy_writer import NpyWriter
 from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.token_cache import build_token_dataset
-from easymft.data.token_dataset import TokenDataset
+from easymft.data.token_dataset import ARRAYS, TokenDataset
 from easymft.data.vocabulary import Vocabulary
 from easymft.errors import DataError
+from easymft.files import remove_folder
 
 TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "book", "film", "a", "##s", ".", "C")
 VOCABULARY = Vocabulary(TOKENS, lower_case=True)
@@ -267,7 +268,6 @@ def test_what_a_killed_build_left_is_not_taken_for_a_cache(build, count_builds, 
     assert len(count_builds) == 2
     assert left.exists(), "a young one may belong to a process at work"
     os.utime(left, (0, time.time() - 2 * 24 * 3600))
-    (folder / "summary.json").unlink()
     folder.rename(tmp_path / "elsewhere")
     assert build().num_examples == 5
     assert len(count_builds) == 3
@@ -287,20 +287,61 @@ def test_a_process_that_was_faster_wins(build, tmp_path, monkeypatch):
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
-def test_damaged_cache_is_named(build, tmp_path):
-    build()
+def damages(content):
+    """A flipped bit at the beginning, in the midst and at the end; a cut; nothing; another header; more."""
+    for place in (0, len(content) // 2, len(content) - 1) if content else ():
+        yield content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :]
+    yield from (content[:-1], b"", b"\x93NUMPY\x02\0" + content[8:], content + b"\0")
+
+
+@pytest.mark.parametrize("name", [*ARRAYS, "summary.json", "skipped_rows.jsonl", "easymft.sha256"])
+def test_a_damaged_cache_is_made_anew(build, count_builds, tmp_path, name):
+    rows = [(*row, str(place / 4), str(place / 8)) for place, row in enumerate([*ROWS, ("", "a", "books", "pos")])]
+    file = write_rows(tmp_path / "scored.tsv", rows)
+    settings = {"bad_rows": "skip", "columns": COLUMNS | {"weight": 4, "typicality": 5}}
+
+    def run():
+        with SkippedRows(None) as skipped:
+            tokens = build([file], make_config(**settings), skipped_rows=skipped)
+        return tokens.fingerprint(), tokens.weights.tolist(), tokens.typicality.tolist(), skipped.count
+
+    expected = run()
     (folder,) = (tmp_path / "cache").iterdir()
-    whole = (folder / "ids.npy").read_bytes()
-    (folder / "ids.npy").write_bytes(whole[:-4])
-    with pytest.raises(DataError, match=f"{folder}: the token cache is damaged .*; remove this folder"):
-        build()
-    with NpyWriter(folder / "ids.npy", np.int32) as writer:
+    damaged = folder / (name if "." in name else f"{name}.npy")
+    content = damaged.read_bytes()
+    for number, other in enumerate(found for found in damages(content) if found != content):
+        damaged.write_bytes(other)
+        with pytest.warns(UserWarning, match=f"{folder}/.*; the token cache is damaged and made anew$") as warnings:
+            assert run() == expected
+        assert len(warnings) == 1 and "\n" not in str(warnings[0].message)
+        assert len(count_builds) == number + 2 and damaged.read_bytes() == content
+    damaged.unlink()
+    with pytest.warns(UserWarning, match="made anew"):
+        assert run() == expected
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
+
+
+def test_a_cache_that_is_a_file_or_empty_is_made_anew(build, tmp_path):
+    expected = build().fingerprint()
+    (folder,) = (tmp_path / "cache").iterdir()
+    folder.rename(tmp_path / "elsewhere")
+    for make in (lambda: folder.write_text("what?"), folder.mkdir):
+        make()
+        with pytest.warns(UserWarning, match="the token cache is damaged and made anew"):
+            assert build().fingerprint() == expected
+        remove_folder(folder)
+
+
+def test_a_folder_without_digests_is_checked_as_far_as_it_goes(build, tmp_path):
+    tokens = build()
+    folder = folder_of(tokens)
+    with NpyWriter(f"{folder}/ids.npy", np.int32) as writer:
         writer.append(np.zeros(3, np.int32))
-    with pytest.raises(DataError, match="it holds 5 examples and 3 tokens, expected 5 and"):
-        build()
-    (folder / "ids.npy").unlink()
-    with pytest.raises(DataError, match="the token cache is damaged"):
-        build()
+    with pytest.raises(DataError, match="holds 5 examples and 3 tokens, expected 5 and"):
+        TokenDataset.load(folder)
+    (tmp_path / "cache" / os.path.basename(folder) / "summary.json").write_text("[]")
+    with pytest.raises(DataError, match=f"{folder}: cannot be read"):
+        TokenDataset.load(folder)
 
 
 def test_cache_folder_that_cannot_be_written(build, tmp_path):

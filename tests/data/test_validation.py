@@ -1,5 +1,6 @@
 """The report of `--mode validate`."""
 
+import io
 import json
 import subprocess
 import sys
@@ -8,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from easymft.config.data_section import DataConfig
 from easymft.config.loading import load_config
 from easymft.data.bad_rows import SkippedRows
 from easymft.data.text_statistics import LengthCounter
 from easymft.data.validation import validate_files
-from easymft.data.validation_text import render_report
+from easymft.data.validation_text import print_report
 from easymft.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,6 +172,12 @@ def test_new_domains_of_test_files_are_told(tmp_path):
     assert others == ["test, domain 'books': no rows.", "test, domain 'attic': no rows of the class 'POS'."]
 
 
+def render_report(report, width=200):
+    console = Console(file=io.StringIO(), width=width)
+    print_report(report, console)
+    return console.file.getvalue()
+
+
 def test_unlabelled_files_can_be_validated(tmp_path):
     report = validate(tmp_path, train=(), test=[("a", "x"), ("b", "y")], columns={"text": 0, "domain": 1})
     assert report.labels == [] and report.domains == ["x", "y"]
@@ -179,12 +187,22 @@ def test_unlabelled_files_can_be_validated(tmp_path):
 
 def test_rendered_report(tmp_path):
     report = validate(tmp_path, options={"count_tokens": lambda texts, _: np.full(len(texts), 130)})
-    text = render_report(report, width=90)
-    assert max(map(len, text.splitlines())) <= 90
+    text = render_report(report, width=80)
+    assert max(len(line) for line in text.splitlines() if not line.startswith("Warning: ")) <= 80
     for part in ("train: 4 rows", "books", "NEG", "cut at 128", "100.0%", "Warning: train: 100% of the rows"):
         assert part in text
     quiet = render_report(validate(tmp_path))
     assert "No warnings." in quiet and "tokens" not in quiet
+
+
+def test_many_classes_fit_a_narrow_terminal(tmp_path):
+    rows = [(f"text {number}", "shop", f"class {number:02}") for number in range(30)]
+    report = validate(tmp_path, train=[*rows, ("another", "shop", "class 07")])
+    text = render_report(report, width=80)
+    tables = [line for line in text.splitlines() if not line.startswith("Warning: ")]
+    assert max(map(len, tables)) <= 80
+    assert "│ shop   │   31 │ 30 of 30 │ 1 class 00  │ 2 class 07 │" in text
+    assert "class 29" in render_report(report, width=500)
 
 
 def test_needs_no_tensorflow():

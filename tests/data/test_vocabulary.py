@@ -1,42 +1,11 @@
 """Vocabulary: what it reads, and what it refuses."""
 
-import json
-
 import pytest
 
-from easymft.data.vocabulary import Vocabulary
+from easymft.data.vocabulary import AddedToken, Vocabulary, read_tokens
 from easymft.errors import CheckpointError
 
 TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "##s")
-
-
-def tokenizer_json(**changes):
-    """A tokenizer.json as Hugging Face writes it; changes are `part__key=value`."""
-    content = {
-        "added_tokens": [{"id": place, "content": token} for place, token in enumerate(TOKENS[:5])],
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": True,
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "model": {
-            "type": "WordPiece",
-            "unk_token": "[UNK]",
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": {token: place for place, token in enumerate(TOKENS)},
-        },
-    }
-    for path, value in changes.items():
-        part, _, key = path.partition("__")
-        if key:
-            content[part][key] = value
-        else:
-            content[part] = value
-    return json.dumps(content)
 
 
 def test_ids_are_places():
@@ -56,11 +25,45 @@ def test_missing_special_token_is_named(token):
         Vocabulary(tuple(other for other in TOKENS if other != token), lower_case=True)
 
 
-def test_double_and_empty_tokens_are_refused():
-    with pytest.raises(CheckpointError, match="the token 'the' twice, as numbers 5 and 7"):
-        Vocabulary((*TOKENS, "the"), lower_case=True)
-    with pytest.raises(CheckpointError, match="token number 7 is empty"):
-        Vocabulary((*TOKENS, ""), lower_case=True)
+def test_tokens_that_no_vocab_txt_can_hold():
+    for token, shown in (("a\nb", "'a.nb'"), ("\r", "'.r'"), ("\ud800", "'.ud800'")):
+        with pytest.raises(CheckpointError, match=f"token number 7 is {shown}, expected a word"):
+            Vocabulary((*TOKENS, token), lower_case=True)
+
+
+def test_of_a_token_that_stands_twice_the_last_counts():
+    vocabulary = Vocabulary((*TOKENS, "the", "", "a"), lower_case=True)
+    assert (vocabulary.ids["the"], vocabulary.ids["a"], len(vocabulary)) == (7, 9, 10) and "" not in vocabulary.ids
+
+
+@pytest.mark.parametrize("token", [" the", "the ", "\ue001", "\u200b", "\ufffd.", ""])
+def test_added_tokens_that_cannot_be_found(token):
+    with pytest.raises(CheckpointError, match="added token .* (cannot be found in texts: expected letters|is none of)"):
+        Vocabulary((*TOKENS, token), True, added_tokens=(AddedToken(token),))
+
+
+def test_an_added_token_is_one_of_the_vocabulary():
+    with pytest.raises(CheckpointError, match=r"The added token '<e>' is none of the vocabulary's 7 tokens"):
+        Vocabulary(TOKENS, True, added_tokens=(AddedToken("<e>"),))
+
+
+def test_settings_name_what_is_not_berts_own():
+    assert Vocabulary(TOKENS, True).settings == {"lower_case": True}
+    assert Vocabulary(TOKENS, True, strip_accents=True).settings == {"lower_case": True}
+    added = (AddedToken("<e>", apart=True),)
+    assert Vocabulary((*TOKENS, "<e>"), False, True, False, added).settings == {
+        "lower_case": False,
+        "strip_accents": True,
+        "tokenize_chinese_chars": False,
+        "added_tokens": [{"content": "<e>", "normalized": False, "special": True, "apart": True}],
+    }
+
+
+def test_whole_tokens_are_berts_own_and_the_added_ones():
+    added = (AddedToken("the", normalized=True), AddedToken("[SEP]", normalized=True))
+    whole = Vocabulary(TOKENS, True, added_tokens=added).whole_tokens
+    assert [token.content for token in whole] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the"]
+    assert [token.normalized for token in whole] == [False, False, False, True, False, True]
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
@@ -70,6 +73,40 @@ def test_from_file(tmp_path, line_end):
     vocabulary = Vocabulary.from_file(path, lower_case=False)
     assert vocabulary.tokens == (*TOKENS, "été", "a\u2028b")
     assert not vocabulary.lower_case
+
+
+def test_what_transformers_loads_loads(tmp_path):
+    path = tmp_path / "vocab.txt"
+
+    def read(text, message=None):
+        path.write_bytes(text.encode())
+        if message is None:
+            return Vocabulary.from_file(path, lower_case=True).tokens
+        with pytest.warns(UserWarning, match=message) as caught:
+            tokens = Vocabulary.from_file(path, lower_case=True).tokens
+        assert len(caught) == 1 and str(caught[0].message).startswith(f"{path}: ")
+        return tokens
+
+    plain = "\n".join(TOKENS)
+    for text in (plain, plain + "\n", plain + "\n\n\r\n", plain.replace("the", "the \t")):
+        assert read(text) == TOKENS
+    assert read("\ufeff" + plain, r"begins with a byte order mark; it is no part of token 0, '\[PAD\]'") == TOKENS
+    assert read(plain + "\n\na", "line 8 is empty; its number is counted, but no text gets it") == (*TOKENS, "", "a")
+    twice = "token 'the' stands twice, as numbers 5 and 7; texts get 7, as in transformers$"
+    assert read(plain + "\nthe", twice) == (*TOKENS, "the")
+    more = "token 'the' stands twice, as numbers 5 and 8; texts get 8, as in transformers; so do 1 more"
+    assert read(plain + "\n##s\nthe\n##s", more) == (*TOKENS, "##s", "the", "##s")
+
+
+def test_empty_lines_at_the_end_are_read(tmp_path):
+    (tmp_path / "vocab.txt").write_text("a\n\n\n")
+    assert read_tokens(tmp_path / "vocab.txt") == ["a", "", ""]
+
+
+def test_tokens_apart_are_not_saved(tmp_path):
+    vocabulary = Vocabulary((*TOKENS, "", "<e>"), True, added_tokens=(AddedToken("<e>", apart=True),))
+    vocabulary.save(tmp_path / "vocab.txt")
+    assert (tmp_path / "vocab.txt").read_text() == "".join(f"{token}\n" for token in (*TOKENS, ""))
 
 
 def test_save_and_read_again(tmp_path):
@@ -89,51 +126,3 @@ def test_unusable_files_are_named(tmp_path):
     path.write_text("one\ntwo\n")
     with pytest.raises(CheckpointError, match=r"vocab.txt: The vocabulary of 2 tokens lacks \[PAD\]"):
         Vocabulary.from_file(path, lower_case=True)
-
-
-def test_from_tokenizer_json(tmp_path):
-    path = tmp_path / "tokenizer.json"
-    path.write_text(tokenizer_json())
-    assert Vocabulary.from_tokenizer_json(path) == Vocabulary(TOKENS, lower_case=True)
-    path.write_text(tokenizer_json(normalizer__lowercase=False, normalizer__strip_accents=False))
-    assert Vocabulary.from_tokenizer_json(path) == Vocabulary(TOKENS, lower_case=False)
-
-
-def test_added_special_token_joins_the_vocabulary(tmp_path):
-    path = tmp_path / "tokenizer.json"
-    ids = {token: place for place, token in enumerate(TOKENS) if token != "[MASK]"} | {"##s": 4}
-    path.write_text(tokenizer_json(model__vocab=ids, added_tokens=[{"id": 6, "content": "[MASK]"}]))
-    assert Vocabulary.from_tokenizer_json(path).ids["[MASK]"] == 6
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"model__type": "BPE"}, 'model.type is "BPE", expected "WordPiece"'),
-        ({"model__unk_token": "<unk>"}, "model.unk_token"),
-        ({"model__continuing_subword_prefix": "@@"}, "model.continuing_subword_prefix"),
-        ({"model__max_input_chars_per_word": 50}, "model.max_input_chars_per_word is 50, expected 100"),
-        ({"normalizer__lowercase": "no"}, "normalizer.lowercase"),
-        ({"normalizer__strip_accents": False}, "normalizer.strip_accents is false, expected null or true"),
-        ({"normalizer__handle_chinese_chars": False}, "normalizer.handle_chinese_chars"),
-        ({"normalizer__clean_text": False}, "normalizer.clean_text"),
-        ({"normalizer": None}, "normalizer.type is null"),
-        ({"pre_tokenizer": {"type": "ByteLevel"}}, "pre_tokenizer.type"),
-        ({"model__vocab": {"[PAD]": 0, "a": 7}}, "the ids of the 6 tokens are not 0 to 5"),
-        ({"added_tokens": [{"id": 7, "content": "<ent>"}]}, "added token '<ent>' is not known"),
-    ],
-)
-def test_other_tokenizers_are_refused(tmp_path, change, message):
-    path = tmp_path / "tokenizer.json"
-    path.write_text(tokenizer_json(**change))
-    with pytest.raises(CheckpointError, match=message) as caught:
-        Vocabulary.from_tokenizer_json(path)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("content", ["{", "[]", "null"])
-def test_json_that_is_no_tokenizer(tmp_path, content):
-    path = tmp_path / "tokenizer.json"
-    path.write_text(content)
-    with pytest.raises(CheckpointError, match="tokenizer.json: (is not valid JSON|model.type is null)"):
-        Vocabulary.from_tokenizer_json(path)

@@ -1,6 +1,7 @@
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -11,6 +12,7 @@ from easymft.evaluation.reports import (
     comparison_table,
     metrics_table,
     print_table,
+    tell_never_predicted,
     write_metrics,
 )
 from easymft.files import replacing
@@ -106,3 +108,18 @@ def test_comparison_by_loss_takes_the_smallest_and_bears_gaps():
 
 def test_comparison_without_domains_has_one_row():
     assert comparison_rows({"x": result_of(3, domains=("",))}) == {"all examples": [0.75]}
+
+
+def test_classes_that_are_never_predicted_are_told():
+    metrics = DomainMetrics(["neg", "neutral", "pos"], ["books", "dvd"])
+    always_pos = np.tile([0.0, 0.0, 1.0], [6, 1])
+    metrics.update(np.array([0, 2, 2, 2, 2, 2]), always_pos, np.array([0, 0, 0, 1, 1, 1]))
+    line = tell_never_predicted(metrics.result(), "test files")
+    assert line == "test files: never predicted: 'neg' of domain 'books' (1 of 3 rows)"
+    metrics.update(np.array([0, 1, 0, 1]), always_pos[:4], np.array([1, 1, 0, 0]))
+    line = tell_never_predicted(metrics.result(), "dev files")
+    assert line.startswith("dev files: never predicted: 'neg' of domain 'books' (2 of 5 rows), ")
+    assert line.endswith(" and 1 more")
+    metrics = DomainMetrics(["neg", "pos"], [""])
+    metrics.update(np.array([0, 1]), np.eye(2), np.array([0, 0]))
+    assert tell_never_predicted(metrics.result(), "test files") is None

@@ -67,6 +67,14 @@ def test_bytes_that_are_no_utf8_get_an_answer(single):
     assert np.isfinite(answer["probabilities"]).all()
 
 
+@pytest.mark.parametrize("shape", [[], [1, 1]])
+def test_one_string_in_place_of_a_list_is_taken(single, shape):
+    one = single.signatures["serving_default"](text=tf.reshape(tf.constant(TEXTS[1]), shape))
+    listed = single.signatures["serving_default"](text=tf.constant([TEXTS[1]]))
+    np.testing.assert_array_equal(one["probabilities"], listed["probabilities"])
+    assert one["label"].numpy().tolist() == listed["label"].numpy().tolist()
+
+
 def test_long_texts_are_cut(single):
     answers = single.signatures["serving_default"](text=tf.constant(["bad " * 10, "bad " * 10 + "good", "bad " * 9]))
     assert LENGTH == 12

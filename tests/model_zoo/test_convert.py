@@ -45,9 +45,9 @@ def test_every_tensor_shows_in_the_difference(tiny):
 
 
 def test_a_result_that_differs_is_not_kept(tiny, tmp_path, monkeypatch):
-    def write_wrong(folder, encoder, num_layers, head=None):
+    def write_wrong(folder, encoder, num_layers, head=None, pooler=True):
         encoder.pooler_layer.bias.assign_add(np.ones(32, np.float32))
-        write(folder, encoder, num_layers, head)
+        write(folder, encoder, num_layers, head, pooler)
         encoder.pooler_layer.bias.assign_sub(np.ones(32, np.float32))
 
     write = module.write_tf1

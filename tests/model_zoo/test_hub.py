@@ -22,8 +22,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serve_model(name: str, folder: Path):
-    """Stands in for the hub on 127.0.0.1 with one model; yields (endpoint, names of the files asked for)."""
+def serve_model(name: str, folder: Path, refusal: tuple[int, str] | None = None):
+    """Stands in for the hub on 127.0.0.1 with one model; yields (endpoint, names of the files asked for).
+
+    A refusal is the status and error code of every answer.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -42,6 +45,8 @@ def serve_model(name: str, folder: Path):
 
         def respond(self, send_body):
             path = unquote(urlparse(self.path).path)
+            if refusal is not None:
+                return self.answer(refusal[0], b"{}", {"X-Error-Code": refusal[1]} if refusal[1] else {}, send_body)
             if path.startswith(f"/api/models/{name}/tree/"):
                 files = [
                     {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": COMMIT} for file in listing
@@ -131,6 +136,51 @@ def test_model_that_is_not_there_is_one_clear_line(served, tmp_path, offline):
     lines = result.stderr.strip().splitlines()
     assert result.returncode == 1 and len(lines) == 1, result.stderr
     assert lines[0].startswith("CheckpointError: someone/tinny: cannot be fetched from the Hugging Face hub (")
+    reason = "the hub is not reached, and the model is not in its cache" if offline == "1" else "there is no such model"
+    assert reason in lines[0] and len(lines[0]) < 200
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (403, "GatedRepo", "it is gated: accept its terms at https://huggingface.co/someone/tiny, and set HF_TOKEN"),
+        (401, "RepoNotFound", "there is no such model, or it is private: then set HF_TOKEN"),
+        (403, "", "it may not be read, HTTP status 403: set HF_TOKEN"),
+        (500, "", "HTTP status 500"),
+    ],
+)
+def test_a_refusal_is_one_clear_line(tiny_copy, tmp_path, status, code, reason):
+    with serve_model("someone/tiny", tiny_copy, (status, code)) as (endpoint, _):
+        result = run(FETCH, "someone/tiny", endpoint, tmp_path / "cache")
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith(f"CheckpointError: someone/tiny: cannot be fetched from the Hugging Face hub ({reason}")
+
+
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [
+        ("pytorch_model.bin", "but pytorch_model.bin (PyTorch's format; EasyMFT reads no pickles"),
+        ("tf_model.h5", "but tf_model.h5 (Keras' format)"),
+        ("adapter_config.json", "but adapter_config.json (an adapter"),
+        ("notes.md", "; found config.json, notes.md, tokenizer_config.json, vocab.txt"),
+    ],
+)
+def test_a_model_in_another_format_is_named(tiny_copy, tmp_path, file, what):
+    """Such files are left out before anybody looks at them, so the hub is asked for the names of all."""
+    (tiny_copy / "model.safetensors").rename(tiny_copy / file)
+    with serve_model("someone/tiny", tiny_copy) as (endpoint, asked):
+        result = run(FETCH, "someone/tiny", endpoint, tmp_path / "cache")
+    line = result.stderr.strip().splitlines()[-1]  # after a progress bar
+    start = "CheckpointError: someone/tiny: the Hugging Face hub has no model.safetensors of it"
+    assert line.startswith(start) and what in line and file not in asked
+
+
+def test_without_a_home_folder_no_folder_named_tilde_is_made(served, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = f"import pwd\npwd.getpwuid = lambda uid: {{}}[uid]\nimport os\ndel os.environ['HOME']\n{FETCH}"
+    result = run(code, "someone/tiny", served[0], "~/hub")
+    assert "someone/tiny: there is no home folder to keep it in; set HF_HOME in the environment" in result.stderr
+    assert not (tmp_path / "~").exists()
 
 
 def test_server_that_is_not_there_is_one_clear_line(tmp_path):

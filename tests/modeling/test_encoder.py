@@ -1,6 +1,7 @@
 """The encoder's config and what it builds."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from easymft.errors import CheckpointError
 from easymft.modeling.encoder import approximate_gelu, build_encoder, exact_gelu
 from easymft.modeling.encoder_config import EncoderConfig
 
+NESTED = json.loads("[" * 500 + "]" * 500)
 CONFIG = EncoderConfig(
     vocab_size=50,
     hidden_size=8,
@@ -93,14 +95,30 @@ def test_activation_names(name, expected):
         ),
         ("is_decoder", True, "x.json: is_decoder is True; only False is supported"),
         ("hidden_size", 9, "hidden_size 9 is no multiple of num_attention_heads 2"),
-        ("num_hidden_layers", "2", "num_layers is '2'; expected a positive integer"),
+        ("num_hidden_layers", "2", "x.json: num_hidden_layers is '2'; expected a positive integer"),
+        ("num_hidden_layers", 2.0, "x.json: num_hidden_layers is 2.0; expected a positive integer"),
+        ("num_hidden_layers", True, "x.json: num_hidden_layers is True; expected a positive integer"),
+        ("num_hidden_layers", 10**9, "x.json: num_hidden_layers is 1000000000; expected at most 1000"),
         ("vocab_size", 0, "vocab_size is 0; expected a positive integer"),
+        ("vocab_size", -5, "vocab_size is -5; expected a positive integer"),
+        ("hidden_size", 10**9, "hidden_size 1000000000, num_layers 2, "),
+        ("hidden_size", 10**9, "make more than 1e+10 weights (40 GB); expected the sizes of a BERT"),
+        ("hidden_dropout_prob", "0.1", "x.json: hidden_dropout_prob is '0.1'; expected a number from 0 to below 1"),
+        ("attention_probs_dropout_prob", -0.1, "x.json: attention_probs_dropout_prob is -0.1; expected a number"),
+        ("attention_probs_dropout_prob", float("nan"), "x.json: attention_probs_dropout_prob is nan; expected"),
+        ("hidden_act", ["gelu"], "x.json: hidden_act is ['gelu']; expected one of gelu, gelu_new, gelu_pytorch_tanh"),
+        ("hidden_act", NESTED, "x.json: hidden_act is [[[[[[[...]]]]]]]; expected one of gelu"),
     ],
 )
 def test_other_networks_are_refused(field, value, message):
     with pytest.raises(CheckpointError) as error:
         EncoderConfig.from_huggingface({**HUGGINGFACE, field: value}, source="x.json")
     assert message in str(error.value)
+
+
+def test_number_of_weights():
+    """Counted before they are there, since too many would not fit into any memory."""
+    assert CONFIG.num_values == sum(int(tf.size(variable)) for variable in build_encoder(CONFIG).trainable_variables)
 
 
 def test_missing_sizes_are_named():

@@ -43,6 +43,19 @@ def make(seed=0, activation="gelu", **options):
     return encoder
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_with_one_type_both_texts_are_of_it(features, fast):
+    encoder = build_encoder(EncoderConfig(**{**vars(CONFIG), "type_vocab_size": 1}))
+    for variable in encoder.trainable_variables:
+        variable.assign(variable + np.random.default_rng(0).normal(0, 0.3, variable.shape).astype(np.float32))
+    encoder.fast = fast
+    zeros = features | {"input_type_ids": tf.zeros_like(features["input_type_ids"])}
+    pair, single = (encoder(inputs)["sequence_output"] for inputs in (features, zeros))
+    np.testing.assert_array_equal(pair, single)
+    two = make()
+    assert np.abs(two(features)["sequence_output"] - two(zeros)["sequence_output"]).max() > 0.01
+
+
 def run(encoder, features, fast, read):
     """Outputs and the gradients of a sum that `read` takes of them."""
     encoder.fast = fast

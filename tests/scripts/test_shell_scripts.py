@@ -14,7 +14,8 @@ echo "$*" >>"$LOG"
 case "$*" in
   --version) echo "Python $VERSION.0" ;;
   -c*version_info*) echo "$VERSION" ;;
-  "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && cp "$0" "$3/bin/easymft" ;;
+  "-c import ensurepip") [ -z "${NO_ENSUREPIP:-}" ] ;;
+  "-m venv "*) mkdir -p "${!#}/bin" && cp "$0" "${!#}/bin/python" && cp "$0" "${!#}/bin/easymft" ;;
   "-m pip install"*) [ -z "${BREAK_INSTALL:-}" ] ;;
   "--mode meta_tune"*) mkdir -p runs/sample/meta_tune/best && echo >runs/sample/meta_tune/best/model.safetensors ;;
   "--mode finetune"*finetune.json*) mkdir -p runs/sample/finetune && echo >runs/sample/finetune/metrics.json ;;
@@ -38,7 +39,7 @@ def checkout(tmp_path):
     (root / "setup.py").write_text("setup()\n")
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("python3.11", "python3", "python"):
+    for name in ("python3.12", "python3.11", "python3", "python"):
         (programs / name).write_text(FAKE_PROGRAM)
         (programs / name).chmod(0o755)
     for name in PROGRAMS:
@@ -61,7 +62,7 @@ def run(checkout, command, **variables):
     """Runs a command after sourcing environment.sh; returns the process and the installs."""
     command = f'set -euo pipefail; source "{checkout}/scripts/environment.sh"; {command}'
     result, asked = start(checkout, command, **variables)
-    return result, [line for line in asked if line.startswith(("-m venv", "-m pip install"))]
+    return result, [line for line in asked if line.startswith("-m venv") or "install" in line.split()]
 
 
 def quickstart(checkout, **variables):
@@ -89,8 +90,9 @@ def test_syntax(script):
 def test_environment_is_made_once(checkout):
     result, asked = run(checkout, "prepare_environment; echo $environment")
     assert result.returncode == 0, result.stderr
-    assert [line.split()[:3] for line in asked] == [["-m", "venv", str(checkout).split()[0]], ["-m", "pip", "install"]]
-    assert asked[1].endswith(f"-e {checkout}")
+    made, installed = asked
+    assert made == f"-m venv --upgrade-deps {checkout}/.venv"
+    assert installed.startswith("-m pip install ") and installed.endswith(f"-e {checkout}")
     assert result.stdout.splitlines()[-1] == f"{checkout}/.venv"
     result, asked = run(checkout, "prepare_environment")
     assert (result.returncode, result.stdout, asked) == (0, "", [])
@@ -99,7 +101,7 @@ def test_environment_is_made_once(checkout):
 def test_environment_of_the_users_choice_with_the_extra(checkout, tmp_path):
     chosen = {"EASYMFT_VENV": str(tmp_path / "chosen")}
     _, asked = run(checkout, "prepare_environment test", **chosen)
-    assert asked[0] == f"-m venv {tmp_path}/chosen" and asked[1].endswith(f"-e {checkout}[test]")
+    assert asked[0] == f"-m venv --upgrade-deps {tmp_path}/chosen" and asked[1].endswith(f"-e {checkout}[test]")
     assert run(checkout, "prepare_environment", **chosen)[1] == []  # the extra holds all that is needed without it
     assert run(checkout, "prepare_environment test", **chosen)[1] == []
     assert not (checkout / ".venv").exists()
@@ -123,19 +125,46 @@ def test_broken_off_install_is_repeated(checkout):
     assert len(run(checkout, "prepare_environment")[1]) == 1
 
 
-def test_another_python_is_refused(checkout):
-    result, asked = run(checkout, "prepare_environment", VERSION="3.12")
+def test_environment_without_ensurepip_gets_pip_from_outside(checkout):
+    result, asked = run(checkout, "prepare_environment", NO_ENSUREPIP="1")
+    assert result.returncode == 0, result.stderr
+    made, pip, installed = asked
+    assert made == f"-m venv --without-pip {checkout}/.venv" and installed.startswith("-m pip install")
+    assert pip == f"-m pip --python {checkout}/.venv/bin/python install -qq pip"
+
+
+@pytest.mark.parametrize(
+    ("missing", "found"),
+    [((), "python3.11"), (("python3.11",), "python3.12"), (("python3.11", "python3.12"), "python3")],
+)
+def test_python_311_is_preferred(checkout, missing, found):
+    for name in missing:
+        (checkout.parent / "bin" / name).unlink()
+    result, _ = run(checkout, "find_python")
+    assert result.stdout == f"{checkout.parent}/bin/{found}\n"
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12"])
+def test_pythons_that_are_taken(checkout, version):
+    result, asked = run(checkout, "prepare_environment", VERSION=version)
+    assert result.returncode == 0 and len(asked) == 2, result.stderr
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.13", "2.7", "3.1"])
+def test_another_python_is_refused(checkout, version):
+    result, asked = run(checkout, "prepare_environment", VERSION=version)
     assert result.returncode == 1 and asked == []
-    assert result.stderr.startswith("error: Python 3.11 is needed and was not found (python3.11: Python 3.12.0;")
-    assert result.stderr.count("\n") == 1
+    needed = "error: Python 3.10, 3.11 or 3.12 is needed and was not found"
+    assert result.stderr.startswith(f"{needed} (python3.11: Python {version}.0; python3.12: Python {version}.0; ")
+    assert "; python3.10: none; " in result.stderr and result.stderr.count("\n") == 1
     assert not (checkout / ".venv").exists()
 
 
 def test_environment_of_another_python_is_refused(checkout):
     run(checkout, "prepare_environment")
-    result, _ = run(checkout, "prepare_environment", VERSION="3.12")
+    result, _ = run(checkout, "prepare_environment", VERSION="3.13")
     assert result.returncode == 1
-    assert "is of Python 3.12.0, expected Python 3.11" in result.stderr
+    assert "is of Python 3.13.0, expected Python 3.10, 3.11 or 3.12; remove it" in result.stderr
 
 
 STAGES = ["weights", "meta_tune", "finetune", "finetune_from_mft", "export", "predict", "report"]

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import tensorflow as tf
 
@@ -38,8 +40,11 @@ def test_xla_on_several_cpus_is_refused():
         configure_runtime(RuntimeConfig(strategy="mirrored", logical_cpus=2, jit_compile=True))
 
 
-def test_what_a_run_computes_on():
+def test_what_a_run_computes_on(monkeypatch):
     strategy = configure_runtime(RuntimeConfig(strategy="mirrored", logical_cpus=2))
-    assert describe_devices(strategy, "float32") == "computing on 2 CPUs, precision float32"
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 5}, raising=False)
+    assert describe_devices(strategy, "float32") == "computing on 2 logical CPUs of 3 cores, precision float32"
     one = configure_runtime(RuntimeConfig(strategy="one_device", logical_cpus=2))
-    assert describe_devices(one, "mixed_bfloat16") == "computing on 1 CPU, precision mixed_bfloat16"
+    assert describe_devices(one, "mixed_bfloat16") == "computing on 3 cores, precision mixed_bfloat16"
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {5})
+    assert describe_devices(one, "float32") == "computing on 1 core, precision float32"

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ def run(make_finetuner, make_features, tmp_path):
     rows = make_features(count=ROWS)
 
     def start(folder="run", seed=0, kill_after=None, evaluate=None, strategy=None, count=ROWS, dropout=0.1, **settings):
+        progress = settings.pop("progress", False)
         inputs, spoil = settings.pop("inputs", ""), settings.pop("spoil", None)
         settings = {"epochs": 2, "global_batch_size": 6, "learning_rate": 1e-2, "checkpoint_every_steps": 1} | settings
         train = TrainConfig(optimizer="adamw", schedule="linear", **settings)
@@ -64,7 +66,7 @@ def run(make_finetuner, make_features, tmp_path):
             evaluate=evaluate,
             save=saved.append,
             inputs=inputs,
-            progress=False,
+            progress=progress,
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ResumeState, "save", save_then_die)
@@ -224,3 +226,16 @@ def test_the_record_is_json(run, tmp_path):
     record = json.loads((tmp_path / "json" / "resume" / "record-2.json").read_text())
     assert record["history"] == [] and record["seconds"] > 0
     assert not list((tmp_path / "json" / "resume").glob("*.part"))
+
+
+def test_each_epoch_is_told_in_a_line(run, capsys):
+    values = iter([0.5, 0.75, 0.625])
+    run(epochs=3, progress=True, evaluate=lambda: {"accuracy": next(values)})
+    lines = [re.sub(r"\d+\.\d{4}|\d+\.\d s", "_", line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "epoch 1/3: loss _, dev accuracy 50.00% (best so far), _",
+        "epoch 2/3: loss _, dev accuracy 75.00% (best so far), _",
+        "epoch 3/3: loss _, dev accuracy 62.50%, _",
+    ]
+    run("other", epochs=1, progress=True)
+    assert re.fullmatch(r"epoch 1/1: loss \d\.\d{4}, \d+\.\d s\n", capsys.readouterr().out)

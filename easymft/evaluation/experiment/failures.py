@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from easymft.evaluation.experiment.results import STRICT, Cell, Name, key_name, read_records, write_record
+from easymft.evaluation.experiment.results import STRICT, Cell, Name, key_name, read_record, read_records, write_record
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -32,10 +32,9 @@ def write_failure(folder: str | Path, failure: CellFailure) -> Path:
 def has_diverged(folder: str | Path, cell: Cell) -> bool:
     """Whether the training of `cell` is known to diverge, in this process or another that shares `folder`."""
     try:
-        content = (Path(folder) / "failures" / f"{key_name(cell.key)}.json").read_bytes()
+        return read_record(Path(folder) / "failures" / f"{key_name(cell.key)}.json", _FAILURE).diverged
     except FileNotFoundError:
         return False
-    return _FAILURE.validate_json(content).diverged
 
 
 def read_failures(folder: str | Path) -> list[CellFailure]:

@@ -1,5 +1,6 @@
 """The results of an experiment's cells as files, and the choice of each method's learning rate."""
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -9,9 +10,10 @@ from urllib.parse import quote_plus
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from easymft.checksums import read_object, write_object
 from easymft.data.bad_rows import shown
-from easymft.errors import DataError
-from easymft.files import PART, replacing, short_name
+from easymft.errors import DamagedError, DataError
+from easymft.files import PART, short_name
 
 Setting = Literal["full", "all_then_few", "few_both", "unseen_target"]
 Group = tuple[str, str, str]  # method, setting, amount
@@ -122,8 +124,7 @@ def write_cell(folder: str | Path, cell: CellResult) -> Path:
 def write_record(folder: Path, key: Sequence[Any], content: bytes) -> Path:
     """Writes `content` into `folder` under a name that only this key has, and returns the file."""
     file = folder / f"{key_name(key)}.json"
-    with replacing(file) as part:
-        part.write_bytes(content + b"\n")
+    write_object(file, json.loads(content))
     return file
 
 
@@ -166,12 +167,26 @@ def read_records(folder: Path, kind: TypeAdapter[Record]) -> Iterable[tuple[Path
     """
     for file in sorted(file for file in folder.glob("*.json") if not file.name.startswith(PART)):
         try:
-            yield file, kind.validate_json(file.read_bytes())
-        except ValidationError as error:
-            found = error.errors(include_url=False, include_context=False)
-            raise DataError("\n".join(f"{file}: {_describe(problem)}" for problem in found)) from error
-        except OSError as error:
-            raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+            record = read_record(file, kind)
+        except FileNotFoundError:  # another process has removed it
+            continue
+        yield file, record
+
+
+def read_record(file: Path, kind: TypeAdapter[Record]) -> Record:
+    """Reads a JSON file.
+
+    Raises:
+        FileNotFoundError: There is none.
+        DataError: As in `read_records`.
+    """
+    try:
+        return kind.validate_json(json.dumps(read_object(file)))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        raise DataError("\n".join(f"{file}: {_describe(problem)}" for problem in found)) from error
+    except DamagedError as error:
+        raise DataError(f"{error}; remove it and run the same command again, to have it made anew") from error
 
 
 def choose_learning_rates(cells: Sequence[CellResult], seeds: Sequence[int]) -> dict[Group, float]:

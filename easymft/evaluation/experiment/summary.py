@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -14,10 +15,11 @@ from easymft.evaluation.experiment.layout import render_latex, render_markdown
 from easymft.evaluation.experiment.page import Picture, Pictures, render_page
 from easymft.evaluation.experiment.plots import draw_differences, draw_few_shot_curves, draw_seed_spread
 from easymft.evaluation.experiment.results import Group, choose_learning_rates, find_incomplete_rates, read_cells
-from easymft.evaluation.experiment.tables import ResultTable, build_tables
+from easymft.evaluation.experiment.tables import ResultTable, build_tables, with_names
 from easymft.evaluation.experiment.words import table_title
 from easymft.evaluation.plots import save_figure
 from easymft.files import replacing
+from easymft.names import cut_names
 
 _PICTURES = ("few_shot_curves.png", "seed_spread_*.png", "differences_*.png")
 
@@ -58,9 +60,17 @@ def write_summary(
         raise DataError("\n".join(left_out))
     tables = build_tables([cell for cell in cells if cell.group in chosen], chosen)
     summary = Path(folder) / "summary"
-    pictures = _draw_pictures(tables, summary)
     write_cells_csv(summary / "cells.csv", cells, chosen)
     write_table_csv(summary / "table.csv", tables)
+    # The rest is to be looked at.
+    found = [*cells, *failures]
+    methods, domains = (cut_names(sorted({getattr(one, name) for one in found})) for name in ("method", "domain"))
+    tables = [with_names(table, methods, domains) for table in tables]
+    cells, failures = (
+        [replace(one, method=methods[one.method], domain=domains[one.domain]) for one in every]
+        for every in (cells, failures)
+    )
+    pictures = _draw_pictures(tables, summary)
     _write_text(summary / "table.md", render_markdown(tables, left_out))
     _write_text(summary / "table.tex", render_latex(tables, left_out))
     write_hparams(summary / "hparams", cells)

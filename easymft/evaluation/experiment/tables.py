@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -131,6 +131,19 @@ def build_tables(
     order = get_args(Setting)
     keys = sorted(groups, key=lambda key: (order.index(key[0]), amount_order(key[1])))
     return [_build_table(*key, groups[key], chosen, resamples) for key in keys]
+
+
+def with_names(table: ResultTable, methods: Mapping[str, str], domains: Mapping[str, str]) -> ResultTable:
+    """The same table with other names of methods and domains; the baselines keep theirs."""
+    rows = [
+        replace(
+            row,
+            method=methods[row.method],
+            by_domain={domains[domain]: score for domain, score in row.by_domain.items()},
+        )
+        for row in table.rows
+    ]
+    return replace(table, domains=tuple(domains[domain] for domain in table.domains), rows=tuple(rows))
 
 
 def amount_order(amount: str) -> tuple[int, float, str]:

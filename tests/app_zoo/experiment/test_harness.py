@@ -219,6 +219,16 @@ def test_a_job_whose_first_stage_another_process_is_about_to_train_comes_later(t
     assert done[0] == "single" and sorted(done[1:]) == ["two_stage", "two_stage_averaged"]
 
 
+def test_jobs_are_numbered_over_all_that_will_be_run(tmp_path, monkeypatch, plan, capsys):
+    first, second = plan(methods=["single", "mix"]), plan(methods=["single"], seeds=(2,))
+    monkeypatch.setattr(harness, "run_process", lambda folder, job: None)
+    mine = harness.Harness(tmp_path, keep_models=False, expected=3)
+    mine.run(first)
+    mine.run(second)
+    numbers = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert numbers == ["[1/3]", "[2/3]", "[3/3]"]
+
+
 def test_a_job_that_diverges_says_so_by_its_exit_code(tmp_path, monkeypatch, plan):
     (job,) = plan(methods=["single"])
     words, ran = harness.command(tmp_path, job)[-2:], []
