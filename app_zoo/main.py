@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -169,12 +169,24 @@ def _run(arguments: _Arguments) -> int:
         sys.stdout.write(dump_config(config))
         return 0
     _prepare_environment()
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _teller()
     look_beside(Path(arguments.config).parent)
     application = resolve_application(config.application)(config)
     with _saving_when_told_to_end():
         application.run(arguments.mode, dry_run=arguments.dry_run)
     return 0
+
+
+def _teller() -> Callable[..., None]:
+    """Shows each warning once; files are read several times, and libraries make Python forget what it has shown."""
+    told: set[str] = set()
+
+    def show(message: Warning | str, *_: object) -> None:
+        if str(message) not in told:
+            told.add(str(message))
+            print(f"easymft: warning: {message}", file=sys.stderr)
+
+    return show
 
 
 @contextmanager
@@ -194,10 +206,6 @@ def _saving_when_told_to_end() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _show_warning(message: Warning | str, *_: object) -> None:
-    print(f"easymft: warning: {message}", file=sys.stderr)
 
 
 def _prepare_environment() -> None:

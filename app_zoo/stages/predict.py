@@ -59,7 +59,7 @@ def run(app: Application) -> None:
             advance(len(batch.rows))
     for line in predictor.fit.describe(app.config.data.max_sequence_length, least=0.0):
         warnings.warn(f"input files: {line}", stacklevel=2)
-    print(f"predictions: {writer.form.path} ({writer.rows:,} rows)", flush=True)
+    print(f"predictions: {writer.form.path} ({writer.rows:,} row{'s' * (writer.rows != 1)})", flush=True)
 
 
 def _check_target(app: Application, target: Path) -> None:

@@ -61,6 +61,14 @@ def test_excel_comes_back_as_excel(trained, tmp_path):
     book.save(tmp_path / "a.xlsx")
     run, said = predict(trained, tmp_path, [tmp_path / "a.xlsx"], "data.sheet=Rows")
     assert said == "predictions: @/mft/predictions.xlsx (3 rows)\n"
+    book.create_sheet("Other")
+    book.save(tmp_path / "b.xlsx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        found = run.run(
+            "predict", f'prediction.input_files=["{tmp_path}/b.xlsx"]', f"prediction.output_file={tmp_path}/b_out.xlsx"
+        )
+    assert (found.code, found.err.count("data.sheet names another")) == (0, 1), found  # told once, though read twice
     names, *rows = openpyxl.load_workbook(run.folder / "mft/predictions.xlsx")["Rows"].values
     assert list(names) == NAMES + OURS and [list(row[:3]) for row in rows] == ROWS
     assert all(isinstance(share, float) and share == round(share, 6) for row in rows for share in row[4:])

@@ -10,7 +10,7 @@ import pytest
 from easymft.config.data_section import ColumnsConfig, DataConfig
 from easymft.data.reading import read_examples
 from easymft.data.table_checks import TablePlan
-from easymft.data.table_form import TableForm, plain_form
+from easymft.data.table_form import TableForm, plain_form, same_form
 from easymft.data.writing import TableWriter
 from easymft.errors import DataError
 
@@ -219,3 +219,13 @@ def test_excel_reads_back(tmp_path):
     (batch,) = read_examples([str(tmp_path / "a.xlsx")], data, pair=False)
     assert batch.table.column("text").to_pylist() == table["text"].to_pylist()
     assert batch.typicality.tolist() == pytest.approx([0.1, 0.25, 1.0])
+
+
+def test_the_encoding_of_the_input_reads_back(tmp_path):
+    (tmp_path / "a.csv").write_bytes("text;label\r\ncafé;thé\r\nœuf;x\r\n".encode("cp1252"))
+    data = DataConfig(columns=ColumnsConfig(label="label"), encoding="cp1252", separator=";")
+    (batch,) = read_examples([str(tmp_path / "a.csv")], data, pair=False)
+    write(same_form(tmp_path / "scored", [str(tmp_path / "a.csv")], data), (batch.table, {"typicality": ["0.5", "1"]}))
+    assert (tmp_path / "scored.csv").read_bytes().startswith(b"text;label;typicality\r\ncaf\xe9;th\xe9;0.5\r\n")
+    (again,) = read_examples([str(tmp_path / "scored.csv")], data, pair=False)
+    assert again.text == ["café", "œuf"] and again.label == ["thé", "x"]
