@@ -35,6 +35,11 @@ def _digest(file: str, *_: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def forget_digests() -> None:
+    """Lets `file_digest` read every file anew, as a new process does."""
+    _digest.cache_clear()
+
+
 def write_sums(folder: Path) -> None:
     """Writes the digests of all files in a folder and below it, which nobody else may be writing to."""
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())

@@ -45,7 +45,7 @@ def _with_end(name: str, width: int) -> str:
     end = " ".join(name[-4 * tail :].split())
     while cell_len(end) > tail:
         end = end[1:]
-    return _fitting(" ".join(name[: 4 * width].split()), width - tail - 1).rstrip() + _CUT + end
+    return _fitting(" ".join(name[: 4 * width].split()), width - tail - 1).rstrip() + _CUT + end.lstrip()
 
 
 def _fitting(line: str, width: int) -> str:

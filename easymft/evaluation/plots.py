@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.cells import cell_len
 
 from easymft.evaluation.palette import COLORS
 from easymft.files import replacing
@@ -40,6 +41,7 @@ _FONTS_OF_OTHER_SCRIPTS = (  # the first that is installed and has a letter draw
 _LONGEST_SIDE = 16.0  # inches; a picture of hundreds of classes would take gigabytes otherwise
 _SMALLEST_FONT = 4.0
 _MOST_PANELS = 40
+_INCHES_OF_A_LETTER = 0.009  # about, for each point of the font's size
 _MOST_IN_LEGEND = 24
 _WIDEST_TITLE = 80  # characters
 
@@ -82,11 +84,13 @@ def draw_confusion_matrix(confusion: Sequence[Sequence[int]], labels: Sequence[s
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(max(3.6, 1.2 + 0.75 * len(labels)), _LONGEST_SIDE)
     font = min(10.0, 60.0 * (side - 1.2) / len(labels))
-    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    names = _shown(labels)
+    widest = max(map(cell_len, names))
+    room = max(0, widest - 8) * font * _INCHES_OF_A_LETTER
+    figure = Figure(figsize=(side + 0.9 + room, side + room), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    names = _shown(labels)
-    slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 8 else {}
+    slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if widest > 8 else {}
     if side == _LONGEST_SIDE:  # many columns: slanted names would lie over each other
         slanted = {"rotation": 90}
     if font >= _SMALLEST_FONT:
@@ -145,7 +149,9 @@ def draw_typicality(
     handles, _ = panels[0].get_legend_handles_labels()
     if len(labels) <= _MOST_IN_LEGEND:
         names = [*_shown(labels), "mean"]
-        figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 6), frameon=False)
+        room = figure.get_figwidth() / (10 * _INCHES_OF_A_LETTER * (8 + max(map(cell_len, names))))
+        ncols = max(1, min(len(names), 6, int(room)))
+        figure.legend(handles, names, loc="outside upper center", ncols=ncols, frameon=False)
     return figure
 
 

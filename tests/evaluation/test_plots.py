@@ -65,3 +65,22 @@ def test_typicality_has_a_panel_for_each_domain(tmp_path, num_domains):
     assert [text.get_text() for text in figure.legends[0].texts] == ["NEG", "POS", "mean"]
     save_figure(figure, tmp_path / "t.png")
     assert (tmp_path / "t.png").stat().st_size > 5000
+
+
+LONG = "The complete and unabridged history of everything that was ever sold, "
+
+
+def test_long_names_are_cut_and_stay_different(tmp_path):
+    names = ["x" * 10_000_000, LONG * 40 + "1", LONG * 40 + "2"]
+    figure = draw_confusion_matrix(np.eye(3, dtype=int), names, LONG * 4)
+    shown = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert shown[0] == "x" * 39 + "…" and len(set(shown)) == 3 and max(map(len, shown)) <= 40
+    assert len(figure.axes[0].get_title()) <= 80 and max(figure.get_size_inches()) < 9
+    save_figure(figure, tmp_path / "c.png")
+    squares = figure.axes[0].get_window_extent()
+    assert squares.width > 200 and squares.height > 200  # names do not take the room of the numbers
+    edges = np.linspace(0.5, 1.0, 11)
+    figure = draw_typicality({name: np.ones([3, 10]) for name in names}, edges, dict.fromkeys(names, 0.7), names)
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.axison]
+    assert titles == [f"{name}  (30)" for name in shown]
+    assert [text.get_text() for text in figure.legends[0].texts] == [*shown, "mean"] and figure.legends[0]._ncols == 2

@@ -123,3 +123,15 @@ def test_classes_that_are_never_predicted_are_told():
     metrics = DomainMetrics(["neg", "pos"], [""])
     metrics.update(np.array([0, 1]), np.eye(2), np.array([0, 0]))
     assert tell_never_predicted(metrics.result(), "test files") is None
+def test_long_names_are_cut_and_stay_different():
+    names = ("x" * 300 + "1", "x" * 300 + "2")
+    result = result_of(4, 2, domains=names)
+    cut = [f"{'x' * 26}…{'x' * 12}{number}" for number in (1, 2)]
+    assert list(result["by_domain"]) == list(names)  # the file has them whole
+    for text in (
+        shown(metrics_table(result)),
+        shown(comparison_table({"m" * 300: result, "n": result})),
+        comparison_markdown({"m" * 300: result, "n": result}),
+    ):
+        assert "x" * 27 not in text and all(name in text for name in cut)
+    assert "m" * 39 + "…" in comparison_markdown({"m" * 300: result, "n": result})

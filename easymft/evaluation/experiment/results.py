@@ -14,6 +14,7 @@ from easymft.checksums import read_object, write_object
 from easymft.data.bad_rows import shown
 from easymft.errors import DamagedError, DataError
 from easymft.files import PART, short_name
+from easymft.names import cut_name
 
 Setting = Literal["full", "all_then_few", "few_both", "unseen_target"]
 Group = tuple[str, str, str]  # method, setting, amount
@@ -244,7 +245,7 @@ def _needed_cells(rates: _Rates, seeds: Sequence[int]) -> list[tuple[str, int]]:
 
 
 def _lacking(group: Group, rate: float, needed: Sequence[tuple[str, int]], found: Iterable[tuple[str, int]]) -> str:
-    lacking = [f"{domain} with seed {seed}" for domain, seed in needed if (domain, seed) not in found]
+    lacking = [f"{cut_name(domain)} with seed {seed}" for domain, seed in needed if (domain, seed) not in found]
     if not lacking:
         return ""
     more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""

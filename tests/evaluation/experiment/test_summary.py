@@ -131,3 +131,20 @@ def test_an_error_leaves_the_earlier_summary(folder):
     with pytest.raises(DataError, match="no results of an experiment"):
         write_summary(folder / "elsewhere", [1])
     assert texts_of(folder) == before and not (folder / "elsewhere").exists()
+
+
+def test_long_names_are_cut_where_they_are_looked_at(tmp_path, make_cells):
+    long = ["x" * 300 + number for number in "12"]
+    method = "m" * 60
+    outcomes = {name: {1: dict.fromkeys(long, "0111"), 2: dict.fromkeys(long, "0011")} for name in ("mix", method)}
+    for cell in make_cells(outcomes):
+        write_cell(tmp_path, cell)
+    write_failure(tmp_path, CellFailure(method, "full", "100%", long[0], 3, 1e-4, "out of memory"))
+    write_summary(tmp_path, [1])
+    summary = tmp_path / "summary"
+    for name in ("table.csv", "cells.csv"):
+        assert all(whole in (summary / name).read_text() for whole in (*long, method))
+    cut = [f"{'x' * 26}…{'x' * 12}{number}" for number in "12"]
+    for name in ("table.md", "table.tex", "index.html"):
+        text = (summary / name).read_text()
+        assert all(one in text for one in (*cut, "m" * 39 + "…")) and "x" * 27 not in text and "m" * 40 not in text
