@@ -123,6 +123,8 @@ def test_classes_that_are_never_predicted_are_told():
     metrics = DomainMetrics(["neg", "pos"], [""])
     metrics.update(np.array([0, 1]), np.eye(2), np.array([0, 0]))
     assert tell_never_predicted(metrics.result(), "test files") is None
+
+
 def test_long_names_are_cut_and_stay_different():
     names = ("x" * 300 + "1", "x" * 300 + "2")
     result = result_of(4, 2, domains=names)
