@@ -15,7 +15,7 @@ from easymft.data.text_preprocessor import TextPreprocessor
 from easymft.data.token_cache import build_token_dataset
 from easymft.data.token_dataset import ARRAYS, TokenDataset
 from easymft.data.token_fit import TokenFit
-from easymft.data.vocabulary import Vocabulary
+from easymft.data.vocabulary import AddedToken, Vocabulary
 from easymft.errors import DataError
 from easymft.files import remove_folder
 
@@ -197,6 +197,9 @@ def test_finished_cache_is_reused(build, count_builds, tmp_path):
         {"pair": False},
         {"vocabulary": Vocabulary((*TOKENS, "heard"), lower_case=True)},
         {"vocabulary": Vocabulary(TOKENS, lower_case=False)},
+        {"vocabulary": Vocabulary(TOKENS, lower_case=True, strip_accents=False)},
+        {"vocabulary": Vocabulary(TOKENS, lower_case=True, tokenize_chinese_chars=False)},
+        {"vocabulary": Vocabulary(TOKENS, lower_case=True, added_tokens=(AddedToken(TOKENS[-1]),))},
         {"labels": LabelMap(("pos", "neg"))},
         {"domains": LabelMap(("books", "films", "dvd"))},
         {"need_label": False},

@@ -1,5 +1,7 @@
 """Conversions: the difference they report, and folders they leave alone."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,16 @@ def test_reports_what_was_done(tiny, tensors, with_tensors, tmp_path):
     assert lines[1] == f"-> tf2 in {result.folder}"
     assert lines[2] == "left out: cls.predictions.bias"
     assert lines[3] == "largest difference of hidden states on a probe batch: 0"
+
+
+@pytest.mark.parametrize("target", ["tf1", "huggingface"])
+def test_the_tokenizers_settings_go_along(tiny_copy, tmp_path, target):
+    values = {"do_lower_case": True, "strip_accents": False, "additional_special_tokens": ["film"]}
+    (tiny_copy / "tokenizer_config.json").write_text(json.dumps(values))
+    result = convert(ModelConfig(weights=str(tiny_copy)), ConvertConfig(format=target), tmp_path / "run", 0)
+    vocabulary = load(result.folder).vocabulary
+    assert vocabulary == load(tiny_copy).vocabulary
+    assert vocabulary.settings.keys() == {"lower_case", "strip_accents", "added_tokens"}
 
 
 def test_every_tensor_shows_in_the_difference(tiny):
