@@ -29,10 +29,11 @@ setup(
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Text Processing :: Linguistic",
     ],
-    python_requires=">=3.10,<3.13",  # what tensorflow-text 2.20 has wheels for
+    python_requires=">=3.10,<3.14",  # what TensorFlow 2.20 and tensorflow-text 2.20 have wheels for
     # app_zoo, the room of the command, is a top-level package beside the library; its docstring says whose it is.
     packages=find_packages(include=["easymft", "easymft.*", "app_zoo", "app_zoo.*"]),
     package_data={"easymft": ["configs/*.json", "configs/*/*"]},  # easymft/configs is a link to configs

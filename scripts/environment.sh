@@ -9,12 +9,12 @@ fail() {
 }
 
 # 3.11 comes first: the results and benchmarks were made with it. 3.10 comes last: its own support has ended.
-named_pythons="python3.11 python3.12 python3.10"
-expected="Python 3.10, 3.11 or 3.12"
+named_pythons="python3.11 python3.12 python3.13 python3.10"
+expected="Python 3.10 to 3.13"
 
 takes_python() {
   case "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" in
-    3.10 | 3.11 | 3.12) ;;
+    3.10 | 3.11 | 3.12 | 3.13) ;;
     *) return 1 ;;
   esac
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh checkout to a table, a SavedModel and a prediction: bash scripts/quickstart.sh
-# Needs Python 3.10, 3.11 or 3.12, and pip. Works in .venv, or in the virtual environment that EASYMFT_VENV names.
+# Needs Python 3.10 to 3.13, and pip. Works in .venv, or in the virtual environment that EASYMFT_VENV names.
 # What an earlier run has finished is skipped; what it has begun goes on. Everything it writes, logs included, stands in
 # runs/sample.
 set -euo pipefail

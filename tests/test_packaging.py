@@ -62,11 +62,11 @@ def test_metadata(wheel):
     facts = email.message_from_bytes(wheel.read(metadata))
     assert (facts["Name"], facts["Version"]) == ("easymft", easymft.__version__)
     assert facts["License"] == "Apache-2.0" and any(name.endswith("/LICENSE") for name in wheel.namelist())
-    assert set(facts["Requires-Python"].split(",")) == {">=3.10", "<3.13"}
+    assert set(facts["Requires-Python"].split(",")) == {">=3.10", "<3.14"}
     assert facts["Description-Content-Type"] == "text/markdown"
     assert facts.get_payload(decode=True).decode().strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()
     named = {match[1] for match in re.finditer(r"Python :: (3\.\d+)", str(facts))}
-    assert named == {"3.10", "3.11", "3.12"}
+    assert named == {"3.10", "3.11", "3.12", "3.13"}
 
 
 def test_installed_command_writes_a_sample_that_loads(wheel, tmp_path):

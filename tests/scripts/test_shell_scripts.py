@@ -144,17 +144,17 @@ def test_python_311_is_preferred(checkout, missing, found):
     assert result.stdout == f"{checkout.parent}/bin/{found}\n"
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12"])
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
 def test_pythons_that_are_taken(checkout, version):
     result, asked = run(checkout, "prepare_environment", VERSION=version)
     assert result.returncode == 0 and len(asked) == 2, result.stderr
 
 
-@pytest.mark.parametrize("version", ["3.9", "3.13", "2.7", "3.1"])
+@pytest.mark.parametrize("version", ["3.9", "3.14", "2.7", "3.1"])
 def test_another_python_is_refused(checkout, version):
     result, asked = run(checkout, "prepare_environment", VERSION=version)
     assert result.returncode == 1 and asked == []
-    needed = "error: Python 3.10, 3.11 or 3.12 is needed and was not found"
+    needed = "error: Python 3.10 to 3.13 is needed and was not found"
     assert result.stderr.startswith(f"{needed} (python3.11: Python {version}.0; python3.12: Python {version}.0; ")
     assert "; python3.10: none; " in result.stderr and result.stderr.count("\n") == 1
     assert not (checkout / ".venv").exists()
@@ -162,9 +162,9 @@ def test_another_python_is_refused(checkout, version):
 
 def test_environment_of_another_python_is_refused(checkout):
     run(checkout, "prepare_environment")
-    result, _ = run(checkout, "prepare_environment", VERSION="3.13")
+    result, _ = run(checkout, "prepare_environment", VERSION="3.14")
     assert result.returncode == 1
-    assert "is of Python 3.13.0, expected Python 3.10, 3.11 or 3.12; remove it" in result.stderr
+    assert "is of Python 3.14.0, expected Python 3.10 to 3.13; remove it" in result.stderr
 
 
 STAGES = ["weights", "meta_tune", "finetune", "finetune_from_mft", "export", "predict", "report"]
