@@ -192,15 +192,11 @@ def _teller() -> Callable[..., None]:
 @contextmanager
 def _saving_when_told_to_end() -> Iterator[None]:
     """Takes what a scheduler sends, or a terminal that closes, for Ctrl-C: training then saves its state first."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     before = {}
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Under nohup a hang-up is to be ignored; and signals are the main thread's.
         if signal.getsignal(number) == signal.SIG_DFL and threading.current_thread() is threading.main_thread():
-            before[number] = signal.signal(number, interrupt)
+            before[number] = signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:

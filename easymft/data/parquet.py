@@ -127,4 +127,5 @@ class ParquetReader:
         if list(self.names) == table.column_names:
             return table
         table = table.select(self._kept)
-        return pa.Table.from_arrays(table.columns, schema=pa.schema(map(renamed, table.schema, self.names, self.own_names)))
+        schema = pa.schema(map(renamed, table.schema, self.names, self.own_names))
+        return pa.Table.from_arrays(table.columns, schema=schema)

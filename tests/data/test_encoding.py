@@ -109,7 +109,8 @@ def test_bytes_that_the_encoding_does_not_have(tmp_path):
 @pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be"])
 def test_utf16_without_a_mark_is_named(tmp_path, name):
     message = error_of(write(tmp_path / "a.tsv", TEXT.encode(name)))
-    assert message.endswith(f'is UTF-16 without a byte order mark, as its many zero bytes show; set data.encoding: "{name}".')
+    expected = "is UTF-16 without a byte order mark, as its many zero bytes show; set data.encoding"
+    assert message.endswith(f'{expected}: "{name}".')
     assert "holds many zero bytes (2048 of the first 2050)" in error_of(write(tmp_path / "b.tsv", b"\0" * 2048 + b"ab"))
 
 

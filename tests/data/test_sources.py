@@ -97,7 +97,7 @@ def zipped(*names):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an old Excel file (.xls), or one with a password; save it as"),
+        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an old Excel file (.xls), or one with a password; save"),
         ("a.xls", b"\n <html><table>", "is an HTML page; save it as .xlsx or .csv"),
         ("a.csv", b"<!DOCTYPE html>\n", "is an HTML page"),
         ("a.csv", b'<?xml version="1.0"?>', "is an XML file"),
@@ -113,9 +113,9 @@ def zipped(*names):
         ("a.csv", zipped("xl/workbook.xml"), "is an Excel file (.xlsx) by its content, though its ending is .csv; set"),
         ("a.tsv.gz", gzip.compress(zipped("x")), "is a packed ZIP or Excel file (gzip); unpack it"),
         ("a.xlsx.gz", gzip.compress(b"x"), "an Excel file (.xlsx) is compressed inside, expected it without gzip"),
-        ("a.json", b' [\n{"text": "a"}]\n', "is a JSON array, expected one JSON object on each line (JSON Lines); to con"),
-        ("a.json", b'{"text":{"0":"a","1":"b"},"label":{"0":"x"}}', "is one JSON object of columns, as pandas writes it"),
-        ("a.jsonl", b'{\n "text": "a"}\n', "is a JSON object over several lines, expected one JSON object on each line"),
+        ("a.json", b' [\n{"text": "a"}]\n', "is a JSON array, expected one JSON object on each line (JSON Lines)"),
+        ("a.json", b'{"text":{"0":"a","1":"b"},"label":{"0":"x"}}', "is one JSON object of columns, as pandas writes"),
+        ("a.jsonl", b'{\n "text": "a"}\n', "is a JSON object over several lines, expected one JSON object on each"),
     ],
 )
 def test_what_cannot_be_read_is_named_as_what_it_is(tmp_path, name, content, expected):

@@ -113,7 +113,7 @@ def test_a_column_that_is_nearly_there(tmp_path):
 def test_quotes_in_a_tsv_are_told(tmp_path):
     rows = ['"he said ""no"""\tdvd\tPOS\n', 'plain "this" text\tdvd\tNEG\n']
     path = write(tmp_path / "a.tsv", "text\tdomain\tlabel\n" + rows[1] * 100 + rows[0])
-    with pytest.warns(UserWarning, match=r"its fields look quoted, .* 1 of 102 lines .* set data.quoting: true, to keep"):
+    with pytest.warns(UserWarning, match=r"its fields look quoted, .* 1 of 102 lines .* set data.quoting: true"):
         assert read(path)[0].text[-1] == '"he said ""no"""'
     assert read(path, quoting=False)[0].text[-1] == '"he said ""no"""'
     path = write(tmp_path / "b.tsv", "text\tdomain\tlabel\n" + '"a, b"\tdvd\tPOS\n' * 3 + rows[1] * 10)
@@ -136,7 +136,7 @@ def test_a_quoted_field_over_lines_in_a_tsv_is_told(tmp_path):
 def test_rows_swallowed_by_a_stray_quote_are_told(tmp_path):
     rows = 'text,domain,label\n"five inch,dvd,POS\na,dvd,NEG\nb,dvd,NEG\nsix inch",dvd,POS\nc,dvd,NEG\n'
     path = write(tmp_path / "a.csv", rows)
-    with pytest.warns(UserWarning, match=r"row 2 \(from line 2 on\) holds 4 lines in one quoted field, of which 2 look"):
+    with pytest.warns(UserWarning, match=r"row 2 \(from line 2 on\) holds 4 lines in one quoted field, of which 2"):
         (batch,) = read(path)
     assert batch.rows.tolist() == [2, 3]
     with warnings.catch_warnings():
@@ -177,17 +177,18 @@ def test_empty_lines_at_the_end(tmp_path, name, size):
 
 def test_rows_of_empty_fields_at_the_end_are_left_out_and_told(tmp_path):
     path = write(tmp_path / "a.csv", "text,domain,label\na,b,c\n,,\n,,\n\n,,\n")
-    with pytest.warns(UserWarning, match="a.csv: 3 rows without any content at the end of the file, from row 3 on, are"):
+    with pytest.warns(UserWarning, match="a.csv: 3 rows without any content at the end of the file, from row 3 on"):
         assert rows_of(read(path)) == [("a", "b", "c")]
     path = write(tmp_path / "b.tsv", "text\na\nb\n\n")
     with pytest.warns(UserWarning, match="b.tsv: 1 row without any content at the end of the file, from row 4 on, is"):
         assert read(path, {"text": "text"}, need_label=False)[0].text == ["a", "b"]
-    assert "row 3, column 'text': text is empty" in error_of(write(tmp_path / "c.csv", "text,domain,label\na,b,c\n,,\nd,e,f\n"))
+    path = write(tmp_path / "c.csv", "text,domain,label\na,b,c\n,,\nd,e,f\n")
+    assert "row 3, column 'text': text is empty" in error_of(path)
 
 
 def test_empty_fields_beyond_the_columns(tmp_path):
     path = write(tmp_path / "a.csv", "text,domain,label\na,b,c,,\nd,e,f\n")
-    with pytest.warns(UserWarning, match="row 2, perhaps others, has 5 fields and the file 3 columns; those too many are"):
+    with pytest.warns(UserWarning, match="row 2, perhaps others, has 5 fields and the file 3 columns; those too"):
         assert rows_of(read(path)) == [("a", "b", "c"), ("d", "e", "f")]
     path = write(tmp_path / "b.csv", "text,domain,label,,\na,b,c,,\nd,e,f\n")
     assert rows_of(read(path)) == [("a", "b", "c"), ("d", "e", "f")]
