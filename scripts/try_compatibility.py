@@ -10,6 +10,7 @@ puts the outcomes into the table of a document, between its two lines of comment
 """
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -70,9 +71,10 @@ def render_table(outcomes: list[Outcome]) -> str:
     for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
         lines += ["", f"## {kind}", "", "| reported | what was tried | what EasyMFT does |", "|---|---|---|"]
         for _, trial, passed, said in (outcome for outcome in outcomes if outcome.kind == kind):
-            report = trial.link.removeprefix("https://github.com/").replace("/issues/", "#").replace("/pull/", "#")
+            report = re.sub("/(issues|pull)/", "#", trial.link.removeprefix("https://github.com/"))
             outcome = _cell(said) if passed else f"**Not yet as expected** ({_cell(trial.expected)}): {_cell(said)}"
-            lines.append(f"| [{report}]({trial.link}) | {_cell(trial.tried)} | {outcome} |")
+            where = f"[{report}]({trial.link})" if report else "a neighbour"
+            lines.append(f"| {where} | {_cell(trial.tried)} | {outcome} |")
     return "\n".join(lines) + "\n"
 
 

@@ -41,7 +41,9 @@ class Result(NamedTuple):
 
     @property
     def told(self) -> str:
-        """What it said on stderr, on one line."""
+        """What it said on stderr, on one line; of a traceback its last line."""
+        if "Traceback (most recent call last)" in self.err:
+            return f"Traceback: {self.err.strip().splitlines()[-1]}"
         return " ".join(self.err.split())
 
 

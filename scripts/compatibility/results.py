@@ -140,7 +140,7 @@ def model_that_was_moved(bench: Bench) -> str:
 
 
 @trial(
-    "google-research/bert/issues/154",
+    "",
     "A wrong folder at prediction time: a model that was never trained",
     "refused: there is no finished run",
 )

@@ -153,6 +153,22 @@ def all_states_damaged(bench: Bench) -> str:
 
 
 @trial(
+    "facebookresearch/metaseq/issues/53",
+    "Files of no bytes among those of a run, after the disk was full",
+    "one line names the file",
+)
+def record_without_bytes(bench: Bench) -> str:
+    """The run's record, its config and its classes; at prediction, and when the same training is started again."""
+    for name in ("run.json", "config.json", "maps.json"):
+        project = bench.trained(name)
+        (project.folder / "run" / name).write_text("")
+        said = project.refuse("predict", words=(name,))
+        if name == "run.json":
+            project.refuse("meta_tune", words=(name,))
+    return f"refused: {said}"
+
+
+@trial(
     "LibreYOLO/libreyolo/issues/833",
     "A second training with other settings into the folder of the first",
     "refused; the first is kept",

@@ -86,7 +86,7 @@ def names_of_the_signature(bench: Bench) -> str:
 
 
 @trial(
-    "BrikerMan/Kashgari/issues/17",
+    "huggingface/setfit/issues/462",
     "Which number of the output is which class",
     "the labels are in the export, in the order of the probabilities",
 )

@@ -277,7 +277,7 @@ def labels_that_look_alike(bench: Bench) -> str:
 
 
 @trial(
-    "huggingface/transformers/issues/15838",
+    "",
     "Columns of the input that have the names of the output's, as after predicting twice",
     "refused before anything is predicted",
 )
@@ -293,7 +293,7 @@ def columns_of_an_earlier_prediction(bench: Bench) -> str:
 
 
 @trial(
-    "unslothai/unsloth/pull/10452",
+    "",
     "An object of JSON Lines in which a key stands twice",
     "refused with the row",
 )

@@ -37,7 +37,7 @@ class Trial(NamedTuple):
 
     Attributes:
         name: How it is called on the command line.
-        link: The report.
+        link: The report; "" where it is a neighbour of others that nobody is known to have reported.
         tried: What is tried, in our words.
         expected: What EasyMFT shall do.
         run: Does it; returns what EasyMFT did in one line, or raises Surprise.
@@ -52,5 +52,5 @@ class Trial(NamedTuple):
 
 def trial(link: str, tried: str, expected: str) -> Callable[[Callable[[Bench], str]], Trial]:
     """Makes a Trial of a function, which is called as the function is; a link of github.com may be cut there."""
-    address = link if link.startswith("https://") else f"https://github.com/{link}"
+    address = f"https://github.com/{link}" if link and not link.startswith("https://") else link
     return lambda run: Trial(run.__name__.replace("_", "-"), address, tried, expected, run)

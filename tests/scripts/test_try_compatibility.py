@@ -19,8 +19,10 @@ def test_every_trial_names_its_report_and_is_found_once():
     trials = [one for _, one in try_compatibility.find_trials()]
     names = [one.name for one in trials]
     assert len(set(names)) == len(names) >= 40
-    assert all(one.link.startswith("https://github.com/") and one.tried and one.expected for one in trials)
-    assert len({one.link for one in trials}) >= 0.9 * len(trials)
+    assert all(one.tried and one.expected for one in trials)
+    links = [one.link for one in trials if one.link]
+    assert all(link.startswith("https://github.com/") for link in links)
+    assert len(set(links)) == len(links) >= 40
 
 
 def test_the_table_holds_reports_and_outcomes(tmp_path):
