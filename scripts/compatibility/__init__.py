@@ -1,0 +1,1 @@
+"""Small tries of problems that users of comparable tools have reported."""
