@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from easymft.errors import CheckpointError
 from easymft.model_zoo.json_files import read_json, write_json
+from easymft.model_zoo.tokenizer_files import read_vocabulary as read_vocabulary  # a model's small files in one place
 from easymft.modeling.encoder_config import EncoderConfig, Pooling
 
 CONFIG_FILE = "config.json"
