@@ -160,7 +160,7 @@ def _run(arguments: _Arguments) -> int:
     if arguments.mode is None and not arguments.dump_config:
         raise ConfigError(f"--mode is missing; one of {', '.join(MODES)} (see easymft --help)")
     if arguments.config is None:
-        raise ConfigError("--config is missing; a JSON file such as those in configs/ (see easymft --help)")
+        raise ConfigError("--config is missing; easymft --sample FOLDER writes some to begin with (see easymft --help)")
     from easymft.config.loading import dump_config, load_config
     from easymft.data.sources import look_beside
 

@@ -10,14 +10,13 @@ from app_zoo.inputs import load_tokens, plan_steps
 from app_zoo.run_folder import RunFolder, part_folder
 from app_zoo.run_record import read_part
 from app_zoo.stages.evaluate import evaluate_trained, prepare_evaluation, tell_finished
-from app_zoo.stages.fitting import Fitting, build_classifier, head_fits, load_weights
+from app_zoo.stages.fitting import Fitting, build_classifier, load_weights, tell_head
 from easymft.checksums import write_object
 from easymft.data.label_map import LabelMap
 from easymft.data.labels import load_maps, save_maps
 from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
 from easymft.model_zoo.averaging import move_to_mean
-from easymft.model_zoo.pretrained import PretrainedModel
 from easymft.names import cut_name
 from easymft.progress import plain_console
 from easymft.training.resume import remove_state
@@ -34,7 +33,7 @@ def run(app: Application) -> None:
     parts = _parts(app, maps)
     pretrained = load_weights(app)
     classifier = build_classifier(app, pretrained, maps, app.config.model.head)
-    _tell_head(app, pretrained, maps)
+    tell_head(app, pretrained, maps)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     dev_tokens = None
     if app.config.data.dev_files:
@@ -95,17 +94,6 @@ def _like_those_of_the_weights(app: Application, maps: Maps) -> Maps:
         known = [name for name in theirs.domains if name in domains]
         domains = LabelMap((*known, *(name for name in domains if name not in known)))
     return Maps(labels, domains)
-
-
-def _tell_head(app: Application, pretrained: PretrainedModel, maps: Maps) -> None:
-    if app.config.model.head == "auto" and pretrained.head is not None:
-        if head_fits(pretrained, maps, app.config.model.pooling):
-            chosen = "taken over"
-        elif pretrained.pooling != app.config.model.pooling:
-            chosen = f"not taken over, as it reads {pretrained.pooling}, this run's {app.config.model.pooling}"
-        else:
-            chosen = "not taken over, as it is of other classes"
-        print(f"classifier head of {pretrained.source}: {chosen}", flush=True)
 
 
 def _parts(app: Application, maps: Maps) -> list[str]:

@@ -20,8 +20,10 @@ from easymft.evaluation.metrics import DomainMetrics, flatten_metrics
 from easymft.mft.model import MetaFineTuner
 from easymft.model_zoo.opening import tell_new_pooler
 from easymft.model_zoo.pretrained import PretrainedModel, save_pretrained
+from easymft.model_zoo.tensor_store import list_names
 from easymft.modeling.classifier import TextClassifier
 from easymft.modeling.encoder_config import Pooling
+from easymft.names import cut_name
 from easymft.training.callbacks import StepSummaries
 from easymft.training.inference import BatchInference
 from easymft.training.optimizer import build_optimizer, restart_optimizer
@@ -74,6 +76,20 @@ def build_classifier(app: Application, pretrained: PretrainedModel, maps: Maps, 
     if head == "transfer" or (head == "auto" and head_fits(pretrained, maps, app.config.model.pooling)):
         transfer_head(classifier, pretrained, maps)
     return classifier
+
+
+def tell_head(app: Application, pretrained: PretrainedModel, maps: Maps) -> None:
+    """Says whether a head that came with the weights is taken over, where the config leaves that open."""
+    if app.config.model.head != "auto" or pretrained.head is None:
+        return
+    if head_fits(pretrained, maps, app.config.model.pooling):
+        chosen = "taken over"
+    elif pretrained.pooling != app.config.model.pooling:
+        chosen = f"not taken over, as it reads {pretrained.pooling}, this run's {app.config.model.pooling}"
+    else:
+        theirs = f" ({list_names(map(cut_name, pretrained.labels))})" if pretrained.labels else ""
+        chosen = f"not taken over, as it is of other classes{theirs}"
+    print(f"classifier head of {pretrained.source}: {chosen}", flush=True)
 
 
 def transfer_head(classifier: TextClassifier, pretrained: PretrainedModel, maps: Maps) -> None:

@@ -8,7 +8,7 @@ import tf_keras
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
 from app_zoo.stages.evaluate import evaluate_trained, prepare_evaluation, tell_finished
-from app_zoo.stages.fitting import Fitting, build_classifier, load_weights
+from app_zoo.stages.fitting import Fitting, build_classifier, load_weights, tell_head
 from app_zoo.stages.typicality import check_embedding, score, tell_negative, write_overview
 from easymft.baselines.adversarial import AdversarialClassifier, domain_loss_at_chance
 from easymft.baselines.multi_task import MultiTaskClassifier
@@ -35,6 +35,7 @@ def run(app: Application) -> None:
     if _uses_typicality(app) and app.config.data.columns.typicality is None:
         check_embedding(app, pretrained)
     network, classifier = build_network(app, pretrained, maps)
+    tell_head(app, pretrained, maps)
     tokens = load_tokens(app, "train", maps, pretrained.vocabulary)
     dev_tokens = None
     if app.config.data.dev_files:

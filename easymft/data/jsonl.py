@@ -28,9 +28,19 @@ def json_type(value: object) -> str:
     return "null" if value is None else _TYPE_NAMES.get(type(value), type(value).__name__)
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Makes an object of its keys and values; of a key that stands twice, Python's own would drop a value."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in value if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return value
+
+
 def _parse(path: str, row: int, text: str) -> dict[str, Any] | Problem:
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         what = "empty line" if not text.strip() else f"is not JSON ({error}): {shown(text)}"
         return Problem(path, row, None, text, f"{what}, expected one JSON object")

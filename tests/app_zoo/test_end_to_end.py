@@ -326,7 +326,7 @@ def test_the_head_is_taken_over_where_it_fits(trained, tmp_path):
     rows = [row if row[2] == "neg" else [*row[:2], "great"] for row in trained.make_rows(24)]
     other = trained.write_rows("other.tsv", rows)
     out, _ = finetune("other", f'data.train_files=["{other}"]', "data.dev_files=[]")
-    assert "not taken over, as it is of other classes" in out
+    assert "not taken over, as it is of other classes (neg, pos)" in out
 
 
 def test_convert_keeps_dropout(project):

@@ -268,6 +268,7 @@ BAD_JSON = {
     "half a surrogate": ({"text": "a\ud83d"}, "row 2, column 'text': holds '\\ud83d', half a surrogate pair"),
     "no object": ("[1]", "row 2: is of JSON type list, expected an object"),
     "no JSON": ('{"text": "a"', "row 2: is not JSON ("),
+    "a key twice": ('{"text": "a", "text": "b"}', "row 2: is not JSON (the key 'text' stands twice in one object"),
     "NaN": (
         '{"text": "a", "domain": "dvd", "label": "POS", "w": NaN}',
         "row 2, column 'w': weight is nan, expected a finite number of at least 0",

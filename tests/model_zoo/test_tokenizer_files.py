@@ -6,7 +6,7 @@ import pytest
 
 from easymft.data.vocabulary import AddedToken, Vocabulary
 from easymft.errors import CheckpointError
-from easymft.model_zoo.bert_files import read_vocabulary, write_vocabulary
+from easymft.model_zoo.tokenizer_files import read_vocabulary, write_vocabulary
 
 TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "##s", "[unused1]")
 TEMPLATE = {
