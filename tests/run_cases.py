@@ -15,7 +15,53 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 _SECONDS = 600
 # Case -> regular expressions of what must stand in its output, one after the other.
-EXPECTED: dict[str, list[str]] = {}
+_DRY_RUN = r"^dry run of --mode finetune: everything loads and one batch runs\nexit 0$"
+_READ = r"^train: 12 rows"
+EXPECTED: dict[str, list[str]] = {
+    "01": [
+        r"states kept .*\n2$",
+        r"^resuming after step 100 of 9000$",
+        r"^easymft: interrupted; the same command goes on",
+        r"^SavedModel: .*proj \[2024\]/done/saved_model/1",
+        r"^exit 0$",
+        r"^-> tf1 in .*proj \[2024\]/cv/converted$",
+        r"^exit 0$",
+    ],
+    "02": [_DRY_RUN, r"^lower_case: True "],
+    "03": [r"^easymft: error: .*: tokenizer_class is 'BertJapaneseTokenizer'; expected 'BertTokenizer'", r"^exit 2$"],
+    "04": [r"^easymft: warning: .*: holds no pooler; a new one", _DRY_RUN, r"cls.predictions$", _DRY_RUN],
+    "05": [r"^note: .*: 176 rows of word embeddings for 169 tokens", _DRY_RUN, r"^No warnings\.$", r"^exit 0$"],
+    "06": [_DRY_RUN],
+    "07": [_DRY_RUN, _DRY_RUN, r"^\[CLS\] x \[unused1\] y \[SEP\] "],
+    "08": [
+        _READ,
+        r"^Warning: pandas.tsv: its fields look quoted, .* set data.quoting: true",
+        r"^exit 0$",
+        r"row 2: 1 field, expected 3 .*; to read quoted fields, which may span lines, set data.quoting: true$",
+        r"^exit 2$",
+    ],
+    "09": [
+        *(_READ, r"^Warning: semi.csv: is read with a semicolon \(';'\) between fields", r"^exit 0$"),
+        *(_READ, r"^Warning: pipe.csv: is read with a bar \('\|'\) between fields", r"^exit 0$"),
+        *(_READ, r"^Warning: tabs.csv: is read with a tab \('\\t'\) between fields", r"^exit 0$"),
+    ],
+    "10": [*(_READ, r"^exit 0$") * 3, r"which looks like a header, .*; set data.header: true", r"^exit 2$"],
+    "11": [
+        *(_READ, r"^exit 0$"),
+        *(r"cp1252.csv: row 2: .*; it looks like Windows' cp1252: set data.encoding: \"cp1252\"$", r"^exit 2$"),
+        *(_READ, r"^Warning: utf16.csv: is read as UTF-16, as its first bytes, a byte order mark, say$", r"^exit 0$"),
+    ],
+    "12": [*(_READ, r"^No warnings\.$", r"^exit 0$") * 2],
+    "13": [_READ, r"^Warning: dev.tsv: column 'label': 'café' is also written in another Unicode form", r"^exit 0$"],
+    "14": [r"^note: .*: heads of other tasks, which are not used: qa_outputs$", _DRY_RUN],
+    "15": [_READ, r"^exit 0$", r"domain \?\? \(1/2\)", r"^exit 0$"],
+    "16": [r"^easymft: error: .* there is no home folder .*; set model.cache_folder", r"^exit 2$", "^dry run of"],
+    "17": [
+        *(r"^note: predictions go to out/predictions.jsonl, as the name 'probability_neg\\tx'", r"^exit 0$"),
+        *(r"^note: predictions go to out/predictions.jsonl, as the name 'probability_neg\\nx'", r"^exit 0$"),
+    ],
+}
+_OWN_TRACEBACK = {"03"}  # its run.sh calls the library after the command, and meets the same refusal
 
 
 def run_case(folder: Path) -> str:
@@ -41,7 +87,7 @@ def run_case(folder: Path) -> str:
 
 def find_fault(case: str, output: str) -> str | None:
     """Returns what is wrong with the output of a case; None where it is as expected."""
-    if "Traceback" in output:
+    if "Traceback" in output and case not in _OWN_TRACEBACK:
         return "a traceback"
     place = 0
     for pattern in EXPECTED[case]:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 
 from app_zoo.base import Application, Maps
 from app_zoo.inputs import load_tokens, plan_steps
@@ -18,7 +17,6 @@ from easymft.data.token_dataset import TokenDataset
 from easymft.errors import ConfigError, DataError
 from easymft.model_zoo.averaging import move_to_mean
 from easymft.names import cut_name
-from easymft.progress import plain_console
 from easymft.training.resume import remove_state
 
 
@@ -49,10 +47,10 @@ def run(app: Application) -> None:
         app.folder.claim(app.config, "finetune", app.inputs)
         save_maps(app.folder.path / "maps.json", maps.labels, maps.domains)
     fitting = Fitting(app, classifier, classifier, pretrained, maps, restarts=len(parts) > 1)
-    for domain in parts[:1] if app.dry_run else parts:
+    for number, domain in enumerate(parts[:1] if app.dry_run else parts, start=1):
         part = tokens.subset(_rows(tokens, domain, maps))
         dev_part = None if dev_tokens is None else dev_tokens.subset(_rows(dev_tokens, domain, maps))
-        _finetune_part(app, fitting, domain, part, dev_part)
+        _finetune_part(app, fitting, domain, part, dev_part, place=f"{number}/{len(parts)}")
     if app.dry_run:
         return
     _average(app, parts, several=len(maps.domains.names) > 1)
@@ -146,7 +144,13 @@ def _average(app: Application, parts: list[str], several: bool) -> None:
 
 
 def _finetune_part(
-    app: Application, fitting: Fitting, domain: str, tokens: TokenDataset, dev_tokens: TokenDataset | None
+    app: Application,
+    fitting: Fitting,
+    domain: str,
+    tokens: TokenDataset,
+    dev_tokens: TokenDataset | None,
+    *,
+    place: str,
 ) -> None:
     folder = part_folder(app.work_folder, domain)
     record_file = folder / "training.json"
@@ -155,7 +159,7 @@ def _finetune_part(
         remove_state(folder)
         return
     if domain:
-        plain_console().rule(f"domain {escape(cut_name(domain))}")
+        print(f"domain {cut_name(domain)} ({place})", flush=True)
     folder.mkdir(exist_ok=True, parents=True)
     record = fitting.train(folder, tokens, dev_tokens)
     if not app.dry_run:

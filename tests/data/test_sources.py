@@ -112,7 +112,7 @@ def zipped(*names):
         ("a.tar", b"a" * 257 + b"ustar\0", "is a tar archive; unpack it"),
         ("a.csv", zipped("xl/workbook.xml"), "is an Excel file (.xlsx) by its content, though its ending is .csv; set"),
         ("a.tsv.gz", gzip.compress(zipped("x"), mtime=0), "is a packed ZIP or Excel file (gzip); unpack it"),
-        ("a.xlsx.gz", gzip.compress(b"x", mtime=0), "an Excel file (.xlsx) is compressed inside, expected it without gzip"),
+        ("a.xlsx.gz", gzip.compress(b"x", mtime=0), "an Excel file (.xlsx) is compressed inside, expected it without"),
         ("a.json", b' [\n{"text": "a"}]\n', "is a JSON array, expected one JSON object on each line (JSON Lines)"),
         ("a.json", b'{"text":{"0":"a","1":"b"},"label":{"0":"x"}}', "is one JSON object of columns, as pandas writes"),
         ("a.jsonl", b'{\n "text": "a"}\n', "is a JSON object over several lines, expected one JSON object on each"),
