@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from app_zoo.run_folder import RunFolder
+from easymft.checksums import read_object, write_object
 from easymft.config.loading import load_config
 
 DENSE = "encoder.layer.0.output.dense.weight"
@@ -360,8 +361,8 @@ def test_domains_of_predict(trained, tmp_path):
     message = project.fail("predict", "data.columns.domain=null")
     assert message.startswith("data.columns.domain: the run in @/domains has a model for each domain (book, dvd, ")
     assert project.fail("evaluate", "data.columns.domain=null") == message
-    status = json.loads((project.folder / "domains/run.json").read_text())
-    project.write("domains/run.json", json.dumps(status | {"models": ["book"]}))
+    status = read_object(project.folder / "domains/run.json")
+    write_object(project.folder / "domains/run.json", status | {"models": ["book"]})
     project.write_rows("test.tsv", project.make_rows(2, domains=("book", "dvd")))
     message = project.fail("predict")
     assert message == "@/test.tsv: row 3, column 'domain': unknown domain 'dvd', expected one of book"

@@ -6,6 +6,8 @@ import shlex
 import pytest
 from safetensors.numpy import load_file
 
+from easymft.checksums import read_object
+
 
 def metrics_of(project, folder="run"):
     return json.loads((project.folder / folder / "metrics.json").read_text())
@@ -29,7 +31,7 @@ def test_multi_task_training_leaves_a_model_for_each_domain(project):
     found = metrics_of(project)
     assert set(found["dev"]["by_domain"]) == {"book", "dvd", "phone"}
     # What was measured while training, of the best epoch, is what the saved models give.
-    record = json.loads((project.folder / "run/run.json").read_text())
+    record = read_object(project.folder / "run/run.json")
     best = max(epoch["metrics"]["accuracy"] for epoch in record["training"]["history"])
     assert found["dev"]["overall"]["accuracy"] == best
     project.succeed("predict")
@@ -51,7 +53,7 @@ def test_excluded_domain_is_unseen_and_can_be_fine_tuned_on_a_share(project):
     assert set(metrics_of(project)["test"]["by_domain"]) == {"book", "dvd", "phone"}  # dvd as an unseen one
     overview = (project.folder / "run/typicality/typicality.md").read_text()
     assert "dvd" not in overview and "phone" in overview
-    maps = json.loads((project.folder / "run/maps.json").read_text())
+    maps = read_object(project.folder / "run/maps.json")
     assert "dvd" not in json.dumps(maps)
     folder = project.folder
     out = project.succeed(
@@ -71,7 +73,7 @@ def test_the_share_is_what_is_trained_on(project):
     for share in (0.5, 1.0):
         folder = project.folder / str(share)
         project.succeed("finetune", f"data.subset.share={share}", "train.domains=union", f"output_folder={folder}")
-        steps[share] = json.loads((folder / "training.json").read_text())["history"][-1]["step"]
+        steps[share] = read_object(folder / "training.json")["history"][-1]["step"]
     assert steps == {0.5: 6, 1.0: 12}
 
 
@@ -90,7 +92,7 @@ def test_scored_file_of_a_subset_holds_the_rows_that_were_scored(project):
     words = shlex.split(said.replace("@", str(project.folder)))
     tuned = f"output_folder={project.folder / 'tuned'}"
     project.succeed("meta_tune", subset, *words[1::2], tuned, "train.global_batch_size=4", "mft.domain_loss_weight=0")
-    assert json.loads((project.folder / "tuned/run.json").read_text())["training"]["history"][-1]["step"] == 4
+    assert read_object(project.folder / "tuned/run.json")["training"]["history"][-1]["step"] == 4
 
 
 def test_a_domain_that_is_left_out_is_none_of_dev_but_of_test(project):

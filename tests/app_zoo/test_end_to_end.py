@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from app_zoo.base import Application
 from app_zoo.registry import MODES
+from easymft.checksums import read_object, write_object
 from easymft.training.callbacks import SaveState
 
 IS_KILLED = """
@@ -75,11 +76,11 @@ def test_a_scored_file_trains_as_the_scores_themselves(trained, tmp_path):
 
 def test_meta_tune_leaves_a_run(trained):
     run = trained.folder / "mft"
-    maps = json.loads((run / "maps.json").read_text())
+    maps = read_object(run / "maps.json")
     assert maps == {"labels": ["neg", "pos"], "domains": ["book", "dvd", "phone"]}
     extra = load_file(run / "best/mft.safetensors")
     assert extra["mft.domain_embedding"].shape == (3, 32)
-    status = json.loads((run / "run.json").read_text())
+    status = read_object(run / "run.json")
     assert status["finished"] and [entry["step"] for entry in status["training"]["history"]] == [6, 12]
     metrics = json.loads((run / "metrics.json").read_text())["dev"]
     assert metrics["overall"]["accuracy"] == pytest.approx(status["training"]["best"]["value"])
@@ -89,7 +90,7 @@ def test_meta_tune_leaves_a_run(trained):
 def test_finetune_makes_a_model_for_each_domain(trained):
     heads = [load_file(trained.folder / f"domains/{domain}/best/model.safetensors") for domain in ("book", "dvd")]
     assert not np.array_equal(heads[0]["classifier.weight"], heads[1]["classifier.weight"])
-    assert json.loads((trained.folder / "domains/run.json").read_text())["models"] == ["book", "dvd", "phone"]
+    assert read_object(trained.folder / "domains/run.json")["models"] == ["book", "dvd", "phone"]
 
 
 def test_a_listed_domain_and_a_restarted_run_give_the_same_model(trained, tmp_path):
@@ -103,10 +104,10 @@ def test_a_listed_domain_and_a_restarted_run_give_the_same_model(trained, tmp_pa
 
     before = project.snapshot("domains")
     shutil.rmtree(project.folder / "domains/dvd")
-    status = json.loads((project.folder / "domains/run.json").read_text())
-    project.write("domains/run.json", json.dumps(status | {"finished": False}))
-    config = (project.folder / "domains/config.json").read_text().replace(str(trained.folder), str(project.folder))
-    project.write("domains/config.json", config)
+    status = read_object(project.folder / "domains/run.json")
+    write_object(project.folder / "domains/run.json", status | {"finished": False})
+    config = json.dumps(read_object(project.folder / "domains/config.json"))
+    project.write("domains/config.json", config.replace(str(trained.folder), str(project.folder)))
     project.succeed(mode, weights.replace(str(trained.folder), str(project.folder)), *words)
     after = project.snapshot("domains")
     for part in ("book/", "phone/", "dvd/best", "dvd/last", "dvd/tuned"):
@@ -117,7 +118,7 @@ def test_a_listed_domain_and_a_restarted_run_give_the_same_model(trained, tmp_pa
 @pytest.mark.parametrize("settings", [["train.domains=union"], ["data.columns.domain=null", "data.domains=null"]])
 def test_finetune_on_all_rows(project, settings):
     out = project.succeed("finetune", *settings, "data.dev_files=[]", "train.max_steps=2")
-    assert json.loads((project.folder / "run/run.json").read_text())["models"] == [""]
+    assert read_object(project.folder / "run/run.json")["models"] == [""]
     metrics = json.loads((project.folder / "run/metrics.json").read_text())["test"]
     assert metrics["overall"]["count"] == 18 and "18" in out
     assert list(metrics["by_domain"]) == (["book", "dvd", "phone"] if "union" in settings[0] else [""])
@@ -263,6 +264,7 @@ def test_a_finished_run_is_not_one_on_other_contents(trained, tmp_path):
     project.write("vocab.txt", "\n".join(reversed(vocabulary.split("\n"))))
     config = json.loads((project.folder / "mft/best/config.json").read_text())
     project.write("mft/best/config.json", json.dumps(config | {"hidden_dropout_prob": 0.2}))
+    (project.folder / "mft/best/easymft.sha256").unlink()  # changed on purpose
     project.change("train.tsv", 3, lambda line: line.replace(b"\t", b" indeed\t", 1))
     before = project.snapshot()
     assert project.fail(*words) == (
@@ -300,10 +302,10 @@ def test_classes_and_domains_are_in_the_order_of_the_weights(trained, tmp_path):
     words = ("finetune", f"model.weights={project.folder}/mft", "train.domains=union", "train.max_steps=1", run)
     unmeasured = ("data.dev_files=[]", "data.test_files=[]")
     project.succeed(*words, *unmeasured)
-    found = json.loads((project.folder / "other/maps.json").read_text())
+    found = read_object(project.folder / "other/maps.json")
     assert found == {"labels": ["pos", "neg"], "domains": ["phone", "dvd", "attic"]}
     given = project.succeed(*words, *unmeasured, 'data.labels=["neg","pos"]', f"output_folder={project.folder}/given")
-    assert json.loads((project.folder / "given/maps.json").read_text())["labels"] == ["neg", "pos"]
+    assert read_object(project.folder / "given/maps.json")["labels"] == ["neg", "pos"]
     assert "note: the classes" not in given
     project.write_rows("train.tsv", [*rows, rows[0][:2] + ["unsure"]])
     out = project.succeed(*words, *unmeasured, f"output_folder={project.folder}/classes")
@@ -367,7 +369,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch
     command = [sys.executable, "-c", IS_KILLED, *trained.words(mode, *words)]
     killed = subprocess.run(command, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    status = json.loads((tmp_path / "run/run.json").read_text())
+    status = read_object(tmp_path / "run/run.json")
     assert (status["mode"], status["finished"]) == ("meta_tune", False)
 
     def interrupt(callback, batch, logs=None):
@@ -388,7 +390,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch
         ours, theirs = (load_file(run / name) for run in runs)
         for key, value in theirs.items():
             np.testing.assert_array_equal(ours[key], value, err_msg=key)
-    record, unbroken = (json.loads((run / "run.json").read_text())["training"] for run in runs)
+    record, unbroken = (read_object(run / "run.json")["training"] for run in runs)
     assert record["history"] == unbroken["history"] and record["steps"] == 12
     assert not (tmp_path / "run/resume").exists()
 
@@ -405,7 +407,7 @@ def test_easytransfer(project):
     assert max(len(text.partition(".")[2]) for text in texts) == 5
     words = (f'data.train_files=["{scored}"]', "data.columns.typicality=typicality", "train.global_batch_size=20")
     project.succeed("meta_tune", *preset, *words)
-    record = json.loads((project.folder / "run/run.json").read_text())["training"]
+    record = read_object(project.folder / "run/run.json")["training"]
     assert record["steps"] == int(48 * 1 / 20) + 1
     config = json.loads((project.folder / "run/config.json").read_text())
     assert config["data"]["padding"] == "max_length" and config["mft"]["domain_classifier"] == "shared"
@@ -472,7 +474,7 @@ def test_a_mended_mistake_then_a_domain_without_a_class(project):
 
     project.succeed("meta_tune", "train.global_batch_size=64", "data.test_files=[]")
     assert kept.items() <= project.snapshot("run").items()
-    record = json.loads((project.folder / "run/run.json").read_text())
+    record = read_object(project.folder / "run/run.json")
     assert record["finished"] and record["training"]["steps"] == 1
     for file in ("model.safetensors", "mft.safetensors"):
         found = load_file(project.folder / "run/best" / file)

@@ -10,6 +10,7 @@ from app_zoo.experiment import harness
 from app_zoo.experiment.job import run_job
 from app_zoo.run_folder import RunFolder
 from app_zoo.stages import experiment as experiment_stage
+from easymft.checksums import read_object
 from easymft.evaluation.experiment.failures import read_failures
 from easymft.evaluation.experiment.results import read_cells
 
@@ -211,14 +212,14 @@ def test_an_experiment_is_overwritten_as_a_whole(project, fake):
         assert "another process works on the experiment" in project.fail("experiment", "runtime.overwrite=true")
         assert project.snapshot("run") == before
     project.succeed("experiment", "runtime.overwrite=true")
-    assert set(json.loads((project.folder / "run/variants.json").read_text())) == {"strong"}
+    assert set(read_object(project.folder / "run/variants.json")) == {"strong"}
     assert {cell.method for cell in read_cells(project.folder / "run.old")} == {"two_stage", "strong", "old"}
     # The variants alone are no reason to begin anew, unless both settings say so.
     (project.folder / "run.old").rename(project.folder / "older")
     project.set_experiment(**small, variants=strong, joint_epochs=2)
     assert "start anew with runtime.overwrite true and" in project.fail("experiment", "runtime.overwrite=true")
     project.succeed("experiment", "runtime.overwrite=true", "runtime.resume=false")
-    assert set(json.loads((project.folder / "run/variants.json").read_text())) == {"strong", "old"}
+    assert set(read_object(project.folder / "run/variants.json")) == {"strong", "old"}
 
 
 def test_bad_rows_that_the_jobs_will_skip_are_listed(project, fake):

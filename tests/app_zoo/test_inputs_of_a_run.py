@@ -22,7 +22,7 @@ def copy_run(folder, tiny, part="", finished=False):
     best.mkdir(parents=True)
     for file in tiny.iterdir():
         (best / file.name).write_bytes(file.read_bytes())
-    (folder / "run.json").write_text(json.dumps({"mode": "meta_tune", "finished": finished}))
+    (folder / "run.json").write_text(json.dumps({"mode": "meta_tune", "finished": finished, "models": [""]}))
 
 
 @pytest.mark.parametrize("part", ["", "books"])
@@ -35,7 +35,7 @@ def test_a_run_under_way_has_no_weights_for_others(tmp_path, part):
     with pytest.raises(CheckpointError, match=f"^model.weights: the run in {tmp_path}/mft is not finished; let it"):
         inputs_of(tmp_path, weights)
     asked_for = inputs_of(tmp_path, weights / "best")
-    (tmp_path / "mft" / "run.json").write_text(json.dumps({"mode": "meta_tune", "finished": True}))
+    (tmp_path / "mft" / "run.json").write_text(json.dumps({"mode": "meta_tune", "finished": True, "models": [""]}))
     assert RunFolder(tmp_path / "mft").is_finished
     assert inputs_of(tmp_path, weights) == asked_for
 

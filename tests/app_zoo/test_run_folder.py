@@ -7,6 +7,7 @@ from app_zoo.run_folder import RunFolder, check_writable, part_folder
 from easymft.config.presets import resolve_presets
 from easymft.config.schema import ExperimentConfig
 from easymft.errors import ConfigError
+from easymft.files import part_name
 
 INPUTS = {"data.train_files": "11", "data.dev_files": "22"}
 
@@ -244,3 +245,18 @@ def test_a_run_that_another_process_finished_meanwhile(folder, make_config):
     other.release()
     with pytest.raises(ConfigError, match="another process has finished the run in .* meanwhile"):
         folder.claim(make_config(), "finetune", INPUTS)
+
+
+def test_a_claim_removes_what_a_dead_process_left(folder, make_config, tmp_path):
+    """Wherever it is, in the run and in a cache elsewhere; what others write stays."""
+    config = make_config(**{"data.cache_folder": str(tmp_path / "cache")})
+    folder.claim(config, "finetune", INPUTS)
+    dead = part_name(tmp_path / "x").name.split(".")
+    dead[4] = "17"  # long before this process began
+    places = [folder.path / "book" / "best", folder.path / "resume", tmp_path / "cache"]
+    for place in places:
+        (place / ".".join(dead)).mkdir(parents=True)
+        part_name(place / "x").write_text("of this process")
+    folder.claim(config, "finetune", INPUTS)
+    assert [len(list(place.iterdir())) for place in places] == [1, 1, 1]
+    assert not any((place / ".".join(dead)).exists() for place in places)
