@@ -17,6 +17,7 @@ from easymft.files import PART, replacing
 
 SUMS_FILE = "easymft.sha256"
 _KEY = "sha256"
+_BLOCK_BYTES = 1 << 20
 
 
 def file_digest(file: str | Path) -> str:
@@ -31,8 +32,11 @@ def file_digest(file: str | Path) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _digest(file: str, *_: int) -> str:
+    digest = hashlib.sha256()  # hashlib.file_digest came with Python 3.11
     with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def forget_digests() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
 
+from easymft.checksums import file_digest
 from easymft.data.contents import foreign_content, shown_ending, text_format
 from easymft.data.packing import PACKED_ENDINGS, STANDARD_INPUT, local_file, packing, without_packed_ending
 from easymft.errors import DataError
@@ -66,14 +67,10 @@ def digest_files(paths: Sequence[str]) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
-        file_digest = hashlib.sha256()  # hashlib.file_digest came with Python 3.11
         try:
-            with open(local_file(path), "rb") as stream:
-                while block := stream.read(1 << 20):
-                    file_digest.update(block)
+            digest.update(bytes.fromhex(file_digest(local_file(path))))
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-        digest.update(file_digest.digest())
     return digest.hexdigest()
 
 

