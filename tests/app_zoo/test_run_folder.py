@@ -256,7 +256,7 @@ def test_a_claim_removes_what_a_dead_process_left(folder, make_config, tmp_path)
     places = [folder.path / "book" / "best", folder.path / "resume", tmp_path / "cache"]
     for place in places:
         (place / ".".join(dead)).mkdir(parents=True)
-        part_name(place / "x").write_text("of this process")
+        part_name(place / "y").write_text("of this process")
     folder.claim(config, "finetune", INPUTS)
     assert [len(list(place.iterdir())) for place in places] == [1, 1, 1]
     assert not any((place / ".".join(dead)).exists() for place in places)
