@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import textwrap
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,10 @@ def _move_config(shipped: bytes, path: Path) -> bytes:
 
 
 def _tell(folder: Path, contents: dict[Path, bytes]) -> str:
-    tables, configs = (", ".join(path.name for path in contents if path.suffix == end) for end in (".tsv", ".json"))
+    tables, configs = (
+        textwrap.fill(", ".join(path.name for path in contents if path.suffix == end), 66, subsequent_indent=" " * 11)
+        for end in (".tsv", ".json")
+    )
     first = shlex.quote((folder / "meta_tune.json").as_posix())
     commands = "".join(f"  easymft --mode {mode:9} --config {first}\n" for mode in _FIRST_MODES)
     written = f"Written to {folder}:\n  tables   {tables}\n  configs  {configs}\n"
