@@ -29,7 +29,7 @@ def result_of(*right_by_domain, domains=("books", "dvd")):
 
 def shown(table):
     stream = io.StringIO()
-    print_table(table, Console(file=stream))
+    print_table(table, Console(file=stream, width=200))
     return stream.getvalue()
 
 

@@ -19,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "trace"
+pytestmark = pytest.mark.filterwarnings("ignore:.* are cut")  # as they shall be
 
 
 @pytest.fixture(scope="module")
