@@ -1,51 +1,57 @@
 """The texts of `easymft --help` and `easymft --mode MODE --help`."""
 
 import platform
+import textwrap
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from app_zoo.registry import MODES
 from easymft import __version__
 
+_WIDTH = 79  # of a terminal, less the cursor's place
+
 _GENERAL = """\
 EasyMFT: meta fine-tuning of BERT over several text domains.
 
-usage: easymft --mode MODE --config FILE.json [--set section.key=value ...] [--dry_run]
+usage: easymft --mode MODE --config FILE.json [--set section.key=value ...]
        (--mode may be left out: easymft MODE ...)
 
 modes:
 {modes}
 
 options:
-  --config FILE            the JSON config; configs/ holds ready ones, configs/schema.json helps editors
-  --set section.key=value  replaces a setting of the file; repeatable; the value is JSON or a plain string
-  --dry_run                load everything, run one batch (experiment: count the jobs), stop
-  --dump_config            print the whole config with its presets resolved, and stop
-  --sample FOLDER          write a small data set, configs for it and the schema to FOLDER, and stop
-  --version                versions of EasyMFT, Python and TensorFlow
-  --help                   this text; with --mode, what that mode needs, reads and writes
+{options}
 
 examples:
-  easymft --mode validate  --config my.json
-  easymft --mode meta_tune --config my.json --set train.epochs=3 --set train.learning_rate=5e-5
-  easymft --mode predict   --config my.json --set 'prediction.input_files=["new.tsv"]'
+  easymft validate  --config my.json
+  easymft meta_tune --config my.json --set train.epochs=3
+  easymft predict   --config my.json --set 'prediction.input_files=["new.tsv"]'
 
-Exit code: 0 done, 2 a mistake in the config, the data or the command (one line each on stderr),
-130 interrupted (training goes on where it stopped when the same command is given again).
+Exit code: 0 done, 2 a mistake in the config, the data or the command (one line
+each on stderr), 130 interrupted (training goes on where it stopped when the
+same command is given again).
 """
 
-_MODE = """\
-easymft --mode {mode}: {help}.
+_OPTIONS = {
+    "--config FILE": "the JSON config; --sample writes some to begin with, and a schema that helps editors",
+    "--set section.key=value": "replaces a setting of the file; repeatable; the value is JSON or a plain string",
+    "--dry_run": "load everything, run one batch (experiment: count the jobs), stop",
+    "--dump_config": "print the whole config with its presets resolved, and stop",
+    "--sample FOLDER": "write a small data set, configs for it and the schema to FOLDER, and stop",
+    "--version": "versions of EasyMFT, Python and TensorFlow",
+    "--help": "this text; with --mode, what that mode needs, reads and writes",
+}
 
-needs     {needs}
-sections  {sections}
-settings  {settings}
-writes    {writes}
+_MODE = """\
+{help}
+
+{parts}
 
 example:
   {example}
 
-All settings with their meaning: configs/schema.json. All modes and options: easymft --help.
+All settings with their meaning: schema.json, which --sample writes.
+All modes and options: easymft --help.
 """
 
 _TRAINED = "output_folder=runs/my_finetune"
@@ -72,7 +78,7 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "data, model, mft.preset, mft.typicality, runtime",
         "mft.typicality.alpha, embedding, out_of_domain, center, whiten, rescale_to_mean_1, decimals",
         "output_folder: scored.tsv (or .csv ..., as the input), prototypes.npz, typicality.md and .png, tensorboard/",
-        "easymft --mode typicality --config my.json --set output_folder=runs/my_typicality",
+        "easymft --mode typicality --config my.json --set output_folder=runs/scores",
     ),
     "meta_tune": _ModeText(
         "output_folder, data.train_files, data.columns.label and .domain, model.weights",
@@ -86,7 +92,8 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "data, model, mft (its preset), train, evaluation, runtime",
         'train.domains ("all", "union" or a list), epochs, learning_rate; model.head (auto, fresh or transfer)',
         "output_folder/<domain>: best/, last/, tuned/ (best before averaging), tensorboard/; metrics.json by domain",
-        "easymft --mode finetune --config my.json --set model.weights=runs/my_mft --set output_folder=runs/my_finetune",
+        "easymft --mode finetune --config my.json --set model.weights=runs/my_mft \\\n"
+        f"          --set {_TRAINED}",
     ),
     "evaluate": _ModeText(
         "output_folder (that of a finished run), data.test_files, data.columns.label",
@@ -99,8 +106,8 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "output_folder (that of a finished run), prediction.input_files; no labels",
         "data (columns and format), prediction, runtime",
         "prediction.output_file (.csv, .tsv, .jsonl, .parquet or .xlsx), batch_size, chunk_size",
-        "prediction.output_file, by default output_folder/predictions.tsv (or .csv ..., as the input): all rows in\n"
-        "          order, your own columns, the label, its probabilities; with data.bad_rows skip a bad row's problem",
+        "prediction.output_file, by default output_folder/predictions.tsv (or .csv ..., as the input): all rows "
+        "in order, your own columns, the label, its probabilities; with data.bad_rows skip a bad row's problem",
         f"easymft --mode predict --config my.json --set {_TRAINED} \\\n"
         "          --set 'prediction.input_files=[\"new.tsv\"]'",
     ),
@@ -116,24 +123,41 @@ _MODE_TEXTS: dict[str, _ModeText] = {
         "data, model, mft, train, experiment, runtime",
         "experiment.methods, variants, seeds, learning_rates, setting, shares, examples_per_class, joint_epochs",
         "output_folder: cells/ (a file for each result), failures/, logs/, summary/ (tables, pictures, index.html)",
-        "easymft --mode experiment --config my.json --set output_folder=runs/my_experiment",
+        "easymft --mode experiment --config my.json --set output_folder=runs/tests",
     ),
     "convert": _ModeText(
         "output_folder, model.weights",
         "model, convert",
         "convert.format (huggingface, tf1, tf2), folder; model.weights_format where auto is wrong",
         "convert.folder, by default output_folder/converted; the largest difference on a probe batch",
-        "easymft --mode convert --config my.json --set output_folder=runs/my_bert --set convert.format=tf1",
+        "easymft --mode convert --config my.json --set convert.format=tf1 \\\n"
+        "          --set output_folder=runs/my_bert",
     ),
 }
 
 
 def render_help(mode: str | None) -> str:
-    """Returns the help of `mode` (a key of `MODES`), or the general one for None."""
+    """Returns the help of `mode` (a key of `MODES`), or the general one for None, for a terminal of 80 columns."""
     if mode is None:
-        width = max(map(len, MODES))
-        return _GENERAL.format(modes="\n".join(f"  {name:{width}}  {entry.help}" for name, entry in MODES.items()))
-    return _MODE.format(mode=mode, help=MODES[mode].help, **_MODE_TEXTS[mode]._asdict())
+        return _GENERAL.format(
+            modes=_listed({name: entry.help for name, entry in MODES.items()}, "  "), options=_listed(_OPTIONS, "  ")
+        )
+    parts = _MODE_TEXTS[mode]._asdict()
+    example = parts.pop("example")
+    return _MODE.format(
+        help=_filled(f"easymft --mode {mode}: {MODES[mode].help}.", ""), parts=_listed(parts, ""), example=example
+    )
+
+
+def _listed(texts: dict[str, str], indent: str) -> str:
+    """A paragraph for each text, its name before it."""
+    width = max(map(len, texts)) + 2
+    rest = " " * (len(indent) + width)
+    return "\n".join(_filled(f"{indent}{name:{width}}{text}", rest) for name, text in texts.items())
+
+
+def _filled(text: str, rest: str) -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False)
 
 
 def render_version() -> str:

@@ -11,6 +11,7 @@ import pytest
 from safetensors import SafetensorError
 
 import app_zoo.main as command
+from app_zoo.registry import MODES
 from easymft.errors import DataError
 
 CONFIG = {
@@ -222,12 +223,13 @@ def test_out_of_memory(config_file, runs, capsys):
         command.main(words)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--mode", "export", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["-h"], *(["--mode", mode, "--help"] for mode in MODES)])
 def test_help(words, capsys):
     assert command.main(words) == 0
     captured = capsys.readouterr()
     assert "easymft --mode" in captured.out
     assert captured.err == ""
+    assert max(map(len, captured.out.splitlines())) <= 80
 
 
 def test_nobody_reads_on():
