@@ -264,6 +264,8 @@ def _doubtful_names(report: ValidationReport, has_domains: bool) -> Iterator[str
     for what, names in (("classes", report.labels), ("domains", report.domains if has_domains else [])):
         alike: dict[str, str] = {}
         for name in names:
+            if not _seen(name).strip() or any(unicodedata.category(one) == "Cc" for one in name):
+                yield f"one of the {what} is {ascii(name)}, with a character that cannot be seen."
             other = alike.setdefault(_seen(name), name)
             if other != name:
                 yield f"the {what} {ascii(other)} and {ascii(name)} differ in what is hard to see alone; are they one?"
