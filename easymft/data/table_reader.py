@@ -103,14 +103,13 @@ class TableReader:
     def chunks(self) -> Iterator[ListChunk]:
         """Yields the rows that have one field per column; may be called once."""
         width = len(self.names)
-        header = list(self.first_row) if self.header and width > 1 else None
         for records in self._records:
             rows, fields, problems = records.rows, records.fields, records.problems
-            if header in fields:
-                pairs = list(zip(rows, fields, strict=True))
-                problems += [self._repeated(row, one) for row, one in pairs if one == header]
-                rows = [row for row, one in pairs if one != header]
-                fields = [one for one in fields if one != header]
+            again = {row: one for row, one in zip(rows, fields, strict=True) if self._is_header(one)}
+            if again:
+                problems += [self._repeated(row, one) for row, one in again.items()]
+                fields = [one for row, one in zip(rows, fields, strict=True) if row not in again]
+                rows = [row for row in rows if row not in again]
             if any(len(one) != width for one in fields):
                 fields = [self._fitted(row, one) for row, one in zip(rows, fields, strict=True)]
                 pairs = list(zip(rows, fields, strict=True))
@@ -144,6 +143,12 @@ class TableReader:
         if self.header and 1 < len(fields) < width and not any(self.own_names[len(fields) :]):
             return fields + [""] * (width - len(fields))
         return fields
+
+    def _is_header(self, fields: list[str]) -> bool:
+        """Whether a row is the header once more, perhaps after the byte order mark of another file."""
+        if not self.header or len(fields) < 2 or fields[-1].strip() != self.first_row[-1].strip():
+            return False
+        return self._cleaned([fields[0].removeprefix("\ufeff"), *fields[1:]]) == list(self.first_row)
 
     def _repeated(self, row: int, header: list[str]) -> Problem:
         message = "is the header again, as where files were put together; remove it"

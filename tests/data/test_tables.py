@@ -259,6 +259,10 @@ def test_a_header_that_stands_again_is_no_example(tmp_path, separator):
     rows = "text,domain,label\na,b,c\n".replace(",", separator)
     path = write(tmp_path / ("a.csv" if separator == "," else "a.tsv"), rows * 2)
     assert error_of(path) == f"{path.name}: row 3: is the header again, as where files were put together; remove it"
+    marked = write(tmp_path / f"b{path.suffix}", rows + "\ufeff" + rows.replace("text", "text "))
+    assert read(marked)[0].text == ["a", "\ufefftext ", "a"]
+    assert "row 3: is the header again" in error_of(marked, strip_whitespace=True)
+    assert "row 3: is the header again" in error_of(write(tmp_path / f"c{path.suffix}", rows + "\ufeff" + rows))
     batch = read(path, bad_rows="skip", skipped_rows=SkippedRows(None))[0]
     assert (batch.text, batch.rows.tolist()) == (["a", "a"], [2, 4])
 
