@@ -98,6 +98,8 @@ class Expectations:
         if kind in ("integer", "number"):
             return ("a whole number" if kind == "integer" else "a number") + _describe_range(node)
         if kind == "string":
+            if node.get("maxLength") == 1:
+                return "one character"
             return "a non-empty text" if node.get("minLength") else "a text"
         return {"boolean": "true or false", "null": "null"}.get(str(kind), "a known key")
 

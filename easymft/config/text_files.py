@@ -23,6 +23,7 @@ def _is_encoding(name: str) -> bool:
     try:
         "".encode(name)  # which those of Python's codecs refuse that turn something else into something else
         codecs.getincrementaldecoder(name)
+        b"\xff".decode(name, "replace")  # which idna and punycode refuse, that are for names of hosts
     except (LookupError, ValueError):
         return False
     return True

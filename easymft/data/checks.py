@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,8 @@ Tell = Callable[[str, str], None]
 
 LONGEST_NAME = 200  # characters of a label or domain
 _SUGGESTIONS = 20
+# Anything but white space, control characters and marks without a shape, of which no token is made.
+_SEEN = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _NAMES_SHOWN = 20
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -29,7 +32,7 @@ def _tell_nobody(kind: str, text: str) -> None:
 
 
 def check_texts(values: list[Any], field: str, strip: bool, report: Report) -> list[str]:
-    """Reports values that are no strings, empty, or only white space.
+    """Reports values that are no strings, empty, or only white space and what cannot be seen.
 
     Args:
         values: [n] strings; from JSON or Parquet anything.
@@ -46,10 +49,11 @@ def check_texts(values: list[Any], field: str, strip: bool, report: Report) -> l
                 report(index, value, f"{field} is of type {json_type(value)} ({shown(value)}), expected a string")
         values = [value if isinstance(value, str) else "-" for value in values]
     stripped = [value.strip() for value in values]
-    if not all(stripped):
+    if not all(map(_SEEN.search, stripped)):
         for index, value in enumerate(stripped):
-            if not value:
-                what = f"only white space ({shown(values[index])})" if values[index] else "empty"
+            if not _SEEN.search(value):
+                what = f"only {'what cannot be seen' if value else 'white space'} ({shown(values[index])})"
+                what = what if values[index] else "empty"
                 report(index, values[index], f"{field} is {what}, expected a text")
     return stripped if strip else values
 

@@ -16,7 +16,7 @@ LONGEST_FIELD = 1 << 24  # characters of a quoted field; more means that its end
 SEPARATORS = {",": "a comma", ";": "a semicolon", "|": "a bar", "\t": "a tab"}
 _ROWS_LOOKED_AT = 100
 _CONSISTENT = 0.9  # the share of rows with the same number of fields
-_SEPARATOR_LINE = re.compile(r'^"?sep=(.)"?\r?$')
+_SEPARATOR_LINE = re.compile(r'^"?sep=(.)"?\r?$', re.IGNORECASE)
 _QUOTED_SHARE = 0.1  # of rows; so many hold a field within quotes only where these are no part of the text
 _QUOTED_ROWS = 3
 
@@ -47,19 +47,20 @@ def find_dialect(path: str, data: DataConfig, kind: str, head: str, tell: bool =
         tell: Warn of what was not to be expected.
 
     Warns:
-        UserWarning: The separator of a CSV file is no comma.
+        UserWarning: The separator of a CSV file is no comma, or that of a TSV file no tab.
     """
     quoting = kind == "csv" if data.quoting is None else data.quoting
-    said = _SEPARATOR_LINE.match(head.partition("\n")[0]) if kind == "csv" else None
+    said = _SEPARATOR_LINE.match(head.partition("\n")[0])
     if said:
         head = head.partition("\n")[2]
     separator = data.separator
     if separator is None:
-        separator = "\t" if kind == "tsv" else said[1] if said else _likeliest(data, head, quoting)
-        if tell and kind == "csv" and separator != ",":
+        usual = "\t" if kind == "tsv" else ","
+        separator = said[1] if said else usual if kind == "tsv" else _likeliest(data, head, quoting)
+        if tell and separator != usual:
             warnings.warn(
                 f"{path}: is read with {_named(separator)} between fields, as its first line{'' if said else 's'} "
-                f"show{'s' if said else ''}, not a comma; data.separator sets another",
+                f"show{'s' if said else ''}, not {SEPARATORS[usual]}; data.separator sets another",
                 stacklevel=2,
             )
     return Dialect(separator, quoting, int(said is not None))
@@ -133,6 +134,14 @@ def _has_doubled(field: str) -> bool:
     return '""' in inner and '"' not in inner.replace('""', "")
 
 
+def _is_quoted(field: str) -> bool:
+    return len(field) > 1 and field[0] == field[-1] == '"'
+
+
+def _is_as_excel(field: str) -> bool:
+    return "," in field if _is_quoted(field) else "," not in field and '"' not in field
+
+
 class QuoteWatch:
     """Looks for signs that a file without quoting was written with it.
 
@@ -143,6 +152,7 @@ class QuoteWatch:
     def __init__(self, path: str):
         self._path = path
         self._rows = self._quoted = 0
+        self._as_excel = True  # so far: in quotes is what holds a comma, and nothing else
         self._doubled: str | None = None
 
     def add(self, texts: Sequence[str], separator: str) -> None:
@@ -150,8 +160,11 @@ class QuoteWatch:
         self._rows += len(texts)
         for text in texts:
             if '"' not in text:
+                self._as_excel = self._as_excel and "," not in text
                 continue
-            fields = [field for field in text.split(separator) if len(field) > 1 and field[0] == field[-1] == '"']
+            parts = text.split(separator)
+            fields = list(filter(_is_quoted, parts))
+            self._as_excel = self._as_excel and all(map(_is_as_excel, parts))
             self._quoted += bool(fields)
             if self._doubled is None:
                 self._doubled = next(filter(_has_doubled, fields), None)
@@ -163,10 +176,12 @@ class QuoteWatch:
             UserWarning: Its fields look quoted.
         """
         many = self._quoted >= max(_QUOTED_ROWS, _QUOTED_SHARE * self._rows)
-        if self._doubled is None and not many:
+        if self._doubled is None and not many and not (self._quoted and self._as_excel):
             return
         what = f'{self._quoted} of {self._rows} lines hold a field in quotes (")'
-        if self._doubled is not None:
+        if self._as_excel:
+            what += ", which are those with a comma, as Excel writes them"
+        elif self._doubled is not None:
             what += ', with doubled ones ("") in some'
         warnings.warn(
             f"{self._path}: its fields look quoted, but are read with their quotes as part of the text: {what}; to "

@@ -1,7 +1,7 @@
 """Reads examples from files of all formats: the one way in which texts and labels enter EasyMFT."""
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,16 +13,24 @@ from easymft.config.section import composed
 from easymft.data.bad_rows import BadRows, Problem, SkippedRows, shown
 from easymft.data.checks import check_ids, check_names, check_numbers, check_texts
 from easymft.data.chunks import Chunk
-from easymft.data.columns import check_columns, check_first_row, check_header_is_none, locate_columns
+from easymft.data.columns import (
+    check_columns,
+    check_first_row,
+    check_header_is_none,
+    configured_columns,
+    locate_columns,
+)
 from easymft.data.jsonl import JsonLinesReader, gather_keys
 from easymft.data.label_map import LabelMap
 from easymft.data.parquet import ParquetReader, stray_index_columns
-from easymft.data.sources import expand_files, file_format
+from easymft.data.sources import check_start, expand_files, file_format
 from easymft.data.table_reader import TableReader
 from easymft.errors import DataError
 
 # Columns that steer training are not needed where a file is only evaluated on.
 OPTIONAL_OUTSIDE_TRAINING = ("typicality", "weight", "id")
+_FORMATS_OF = {"sheet": ("xlsx",), "separator": ("tsv", "csv"), "quoting": ("tsv", "csv")}
+_FORMATS_OF["encoding"] = ("tsv", "csv", "jsonl")
 _NUMBERS = ("weight", "typicality")
 
 
@@ -166,6 +174,9 @@ class _RowChecker:
         """Takes all files, of which some tell how others are read; returns them."""
         data = self._data
         self._formats = {path: file_format(path, data.format, data.encoding) for path in paths}
+        for path, kind in self._formats.items():
+            check_start(path, kind)
+        _tell_unused(data, self._formats)
         self._keys = gather_keys([path for path in paths if self._formats[path] == "jsonl"], data.encoding)
         self._stray = stray_index_columns([path for path in paths if self._formats[path] == "parquet"], data)
         return paths
@@ -185,7 +196,7 @@ class _RowChecker:
         self._located = locate_columns(
             self._data, reader.names, path, header_row=header, optional=self._optional, separator_hint=hint
         )
-        self._check_same_columns(ordered=kind != "jsonl")
+        self._check_same_columns()
         if isinstance(reader, TableReader):
             self._check_header(reader)
         self._located = {field: at for field, at in self._located.items() if field not in self._unread}
@@ -205,14 +216,17 @@ class _RowChecker:
         elif self._labels is not None and isinstance(self._data.columns.label, int):
             check_header_is_none(values, self._labels, self._file)
 
-    def _check_same_columns(self, ordered: bool) -> None:
+    def _check_same_columns(self) -> None:
         if self._first is None:
             self._first = (self._file, self._names)
         file, names = self._first
+        # Columns that are found by their names may stand in any order.
+        ordered = not all(isinstance(column, str) for column in configured_columns(self._data.columns).values())
         if names != self._names and (ordered or sorted(names) != sorted(self._names)):
             raise DataError(
                 f"{self._file}: its {len(self._names)} columns ({', '.join(map(shown, self._names))}) differ from the "
-                f"{len(names)} of {file} ({', '.join(map(shown, names))}), expected the same in all files."
+                f"{len(names)} of {file} ({', '.join(map(shown, names))}), expected the same in all files"
+                f"{', in the same order, as data.columns has numbers' * (sorted(names) == sorted(self._names))}."
             )
 
     def check(self, chunk: Chunk) -> tuple[ExampleBatch | None, list[Problem]]:
@@ -273,6 +287,18 @@ class _RowChecker:
                     fields[field] = [value for value, good in zip(values, keep, strict=True) if good]
         everything = dict.fromkeys(("text", "text_pair", "domain", "label", "weight", "id", "typicality")) | fields
         return ExampleBatch(table=table, file=self._file, first_row=int(rows[0]), rows=rows, **everything)
+
+
+def _tell_unused(data: DataConfig, formats: Mapping[str, str]) -> None:
+    """Warns of settings that are for files of other formats."""
+    for name, kinds in _FORMATS_OF.items():
+        value = getattr(data, name)
+        if value is not None and not set(kinds) & set(formats.values()):
+            warnings.warn(
+                f"{next(iter(formats))}: data.{name} is {value!r}, which is for {', '.join(kinds)}; "
+                f"{'the file is' if len(formats) == 1 else 'the files are'} {', '.join(sorted(set(formats.values())))}",
+                stacklevel=2,
+            )
 
 
 def _reasons(rows: np.ndarray, problems: list[Problem]) -> list[str | None]:

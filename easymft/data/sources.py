@@ -10,7 +10,7 @@ from pathlib import Path
 
 from easymft.checksums import file_digest
 from easymft.data.contents import foreign_content, shown_ending, text_format
-from easymft.data.packing import PACKED_ENDINGS, STANDARD_INPUT, local_file, packing, without_packed_ending
+from easymft.data.packing import PACKED_ENDINGS, STANDARD_INPUT, local_file, packing, read_start, without_packed_ending
 from easymft.errors import DataError
 
 _ENDINGS = {
@@ -24,6 +24,7 @@ _ENDINGS = {
     ".xlsm": "xlsx",
 }
 _BINARY = ("parquet", "xlsx")
+_BINARY_STARTS = (b"PAR1", b"PK")  # damaged files of these formats have them too
 _NAMES = {"parquet": "a Parquet file", "xlsx": "an Excel file (.xlsx)"}
 _config_folder: ContextVar[Path | None] = ContextVar("config_folder", default=None)
 
@@ -150,3 +151,24 @@ def file_format(path: str, configured: str, encoding: str | None = None) -> str:
             stacklevel=1,
         )
     return kind
+
+
+def check_start(path: str, kind: str) -> None:
+    """Checks that a file can be of its format, if that is Parquet or Excel; what is damaged is left to the reader.
+
+    Args:
+        path: The file.
+        kind: As `file_format` returns it.
+
+    Raises:
+        DataError: It is empty, or its first bytes are of something else.
+    """
+    if kind not in _BINARY:
+        return
+    start = read_start(path, 4)
+    if not start:
+        raise DataError(f"{path}: is empty (0 bytes), expected rows.")
+    if not start.startswith(_BINARY_STARTS):
+        raise DataError(
+            f"{path}: is not {_NAMES[kind]} by its content; set data.format to what it is (csv?), or save it again."
+        )

@@ -21,6 +21,7 @@ from easymft.errors import DataError
 # [SEP] included, and the [n] numbers of [UNK] among them.
 TokenCounter = Callable[[list[str], list[str] | None], tuple[np.ndarray, np.ndarray]]
 
+_MISSING = {"nan", "null", "<na>", "n/a", "#n/a"}
 _FEW_ROWS = 10  # with fewer a class of a single row is no surprise
 
 
@@ -264,6 +265,10 @@ def _doubtful_names(report: ValidationReport, has_domains: bool) -> Iterator[str
     for what, names in (("classes", report.labels), ("domains", report.domains if has_domains else [])):
         alike: dict[str, str] = {}
         for name in names:
+            if not _seen(name).strip() or any(unicodedata.category(one) == "Cc" for one in name):
+                yield f"one of the {what} is {ascii(name)}, with a character that cannot be seen."
+            if name.casefold() in _MISSING:
+                yield f"one of the {what} is {name!r}, as programs write what is missing; is it a name?"
             other = alike.setdefault(_seen(name), name)
             if other != name:
                 yield f"the {what} {ascii(other)} and {ascii(name)} differ in what is hard to see alone; are they one?"

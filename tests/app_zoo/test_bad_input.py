@@ -168,8 +168,8 @@ CASES = [
     ),
     Case(
         "header mismatch",
-        other_shard(["text", "label", "domain"]),
-        ("@/train2.tsv: its 3 columns ('text', 'label', 'domain') differ from the 3 of @/train.tsv",),
+        other_shard(["text", "label", "domain", "more"]),
+        ("@/train2.tsv: its 4 columns ('text', 'label', 'domain', 'more') differ from the 3 of @/train.tsv",),
     ),
     Case("shard without a column", other_shard(["text", "genre", "label"]), ("@/train2.tsv: no column 'domain'",)),
     Case(

@@ -10,7 +10,8 @@ from easymft.errors import ConfigError
 
 @pytest.mark.parametrize(
     ("encoding", "hint"),
-    [("cp125", 'did you mean "cp125'), ("rot13", 'such as "utf-8"'), ("base64", 'such as "utf-8"'), ("\0", "such as")],
+    [("cp125", 'did you mean "cp125'), ("rot13", 'such as "utf-8"'), ("base64", 'such as "utf-8"'), ("\0", "such as")]
+    + [("idna", "such as"), ("punycode", "such as")],
 )
 def test_no_encoding(encoding, hint):
     ((path, expected),) = find_text_file_problems(DataConfig(encoding=encoding))
@@ -29,4 +30,7 @@ def test_no_separator(separator, tmp_path):
     (tmp_path / "c.json").write_text('{"output_folder": "out", "data": {"encoding": "latin1x"}}')
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path / "c.json")
+    (tmp_path / "d.json").write_text('{"output_folder": "out", "data": {"separator": "||"}}')
+    with pytest.raises(ConfigError, match=r'data.separator: expected one character, or null, got "..\"'):
+        load_config(tmp_path / "d.json")
     assert str(caught.value).endswith('Python knows (did you mean "latin1"?), got "latin1x"')

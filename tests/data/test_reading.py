@@ -119,6 +119,29 @@ def test_keys_of_jsonl_may_be_missing_and_in_any_order_between_shards(tmp_path):
     assert second.label == ["z"]
 
 
+def test_columns_with_names_in_any_order_between_files(tmp_path):
+    (tmp_path / "1.csv").write_text("text,label,note\na,x,n\n")
+    (tmp_path / "2.csv").write_text("note;label;text\nm;y;b\n")
+    pq.write_table(pa.table({"label": ["z"], "note": ["k"], "text": ["c"]}), tmp_path / "3.parquet")
+    (tmp_path / "4.jsonl").write_text('{"note": "j", "text": "d", "label": "w"}\n')
+    with pytest.warns(UserWarning, match="2.csv: is read with a semicolon"):
+        batches = read([tmp_path / "*"], config({"text": "text", "label": "label"}))
+    assert [(batch.text, batch.label) for batch in batches] == [([t], [k]) for t, k in ("ax", "by", "cz", "dw")]
+    assert [list(batch.table.to_pylist()[0].items()) for batch in batches] == [
+        [("text", text), ("label", label), ("note", note)] for text, label, note in ("axn", "bym", "czk", "dwj")
+    ]
+
+
+def test_settings_of_other_formats_are_told(tmp_path):
+    path = write(tmp_path / "a.csv", [HEADER, ("a", "b", "c")], ",")
+    with pytest.warns(UserWarning, match=r"a.csv: data.sheet is 'x', which is for xlsx; the file is csv"):
+        read([path], config(sheet="x"))
+    (tmp_path / "b.jsonl").write_text('{"text": "a", "domain": "b", "label": "c"}\n')
+    with pytest.warns(UserWarning, match="data.separator is ',', which is for tsv, csv; the file is jsonl"):
+        read([tmp_path / "b.jsonl"], config(separator=",", encoding="utf-8"))
+    read([path, tmp_path / "b.jsonl"], config(separator=",", quoting=True))
+
+
 def test_pairs_weights_ids_and_typicality(tmp_path):
     names = ["id", "one", "two", "w", "typ", "label"]
     columns = {"text": "one", "text_pair": "two", "weight": "w", "typicality": "typ", "id": "id", "label": "label"}

@@ -52,6 +52,10 @@ BAD_ROWS = {
         "unknown domain 'Book', expected one of books, dvd, kitchen; did you mean 'books'?",
     ),
     "empty text": (b"\tbooks\tPOS\n", "row 3, column 'text': text is empty, expected a text"),
+    "unseen text": (
+        "\u200b\x00\tbooks\tPOS\n".encode(),
+        "row 3, column 'text': text is only what cannot be seen ('\\u200b\\x00'), expected a text",
+    ),
     "white text": (b" \xc2\xa0 \tbooks\tPOS\n", "row 3, column 'text': text is only white space (' \\xa0 ')"),
     "empty label": (b"a\tbooks\t\n", "row 3, column 'label': label is empty ('')"),
     "empty domain": (b"a\t\tPOS\n", "row 3, column 'domain': domain is empty ('')"),
@@ -346,17 +350,14 @@ def test_bad_parquet(tmp_path):
     assert "is empty (no rows)" in error(tmp_path, {name: pa.array([], pa.string()) for name in good})
     no_utf8 = pa.array([b"a", b"\xff"]).view(pa.string())
     assert "from row 1 on cannot be read (" in error(tmp_path, good | {"text": no_utf8})
+    assert "is not a Parquet file by its content" in error_of(tmp_path, b"text,label", name="a.parquet")
+    assert error_of(tmp_path, b"", name="a.xlsx") == "a.xlsx: is empty (0 bytes), expected rows."
     assert "is no readable Parquet file" in error_of(tmp_path, b"PAR1 no", name="b.parquet")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        (
-            "b.tsv",
-            b"text\tlabel\tdomain\n" + GOOD,
-            "b.tsv: its 3 columns ('text', 'label', 'domain') differ from the 3 of",
-        ),
         ("b.tsv", b"text\tdomain\tlabel\tmore\n" + GOOD, "differ from the 3 of"),
         ("b.jsonl", json_lines({}), "b.jsonl: its 4 columns"),
     ],
@@ -367,6 +368,19 @@ def test_header_mismatch_between_shards(tmp_path, name, content, expected):
     with pytest.raises(DataError) as caught:
         read([str(tmp_path / "a.tsv"), str(tmp_path / name)])
     assert expected in str(caught.value) and "a.tsv ('text', 'domain', 'label')" in str(caught.value)
+
+
+def test_columns_in_another_order_are_refused_where_they_are_numbered(tmp_path):
+    (tmp_path / "a.tsv").write_bytes(HEAD + GOOD)
+    (tmp_path / "b.tsv").write_bytes(b"text\tlabel\tdomain\nfine\tPOS\tbooks\n")
+    files = [str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")]
+    with pytest.raises(DataError) as caught:
+        read(files, columns=NUMBERED, header=True)
+    assert "b.tsv: its 3 columns ('text', 'label', 'domain') differ from the 3 of" in str(caught.value)
+    assert str(caught.value).endswith("the same in all files, in the same order, as data.columns has numbers.")
+    (tmp_path / "c.jsonl").write_bytes(b'{"label": "POS", "text": "fine", "domain": "books"}\n')
+    with pytest.raises(DataError, match="c.jsonl: its 3 columns"):
+        read([files[0], str(tmp_path / "c.jsonl")], columns=NUMBERED, header=True)
 
 
 def test_width_mismatch_between_shards_without_header(tmp_path):

@@ -121,6 +121,16 @@ def test_quotes_in_a_tsv_are_told(tmp_path):
         read(path)
 
 
+def test_a_tsv_of_excel_is_told_by_its_commas(tmp_path):
+    """It puts into quotes what holds a comma, be it a single text."""
+    head, row = "text\tdomain\tlabel\n", '"Good, really"\tdvd\tPOS\n'
+    path = write(tmp_path / "a.tsv", head + row + "a\tdvd\tPOS\n" * 60)
+    with pytest.warns(UserWarning, match=r"1 of 62 lines .*, which are those with a comma, as Excel writes them"):
+        assert read(path)[0].text[0] == '"Good, really"'
+    for other in ("b, c", 'a 5" disc', '"b"'):
+        read(write(tmp_path / "b.tsv", head + row + f"{other}\tdvd\tPOS\n"))
+
+
 def test_a_few_texts_within_quotes_are_no_quoting(tmp_path):
     path = write(tmp_path / "a.tsv", "text\tdomain\tlabel\n" + '"Great!"\tdvd\tPOS\n' * 3 + "a\tdvd\tPOS\n" * 60)
     assert read(path)[0].text[0] == '"Great!"'
@@ -242,3 +252,46 @@ def test_a_file_with_nothing_but_separators_or_an_empty_first_row(tmp_path):
 def test_reader_takes_no_openpyxl_for_text(monkeypatch, tmp_path):
     monkeypatch.setattr(table_reader, "excel_records", None)
     assert rows_of(read(write(tmp_path / "a.csv", joined(",")))) == ROWS
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_a_header_that_stands_again_is_no_example(tmp_path, separator):
+    rows = "text,domain,label\na,b,c\n".replace(",", separator)
+    path = write(tmp_path / ("a.csv" if separator == "," else "a.tsv"), rows * 2)
+    assert error_of(path) == f"{path.name}: row 3: is the header again, as where files were put together; remove it"
+    marked = write(tmp_path / f"b{path.suffix}", rows + "\ufeff" + rows.replace("text", "text "))
+    assert read(marked)[0].text == ["a", "\ufefftext ", "a"]
+    assert "row 3: is the header again" in error_of(marked, strip_whitespace=True)
+    assert "row 3: is the header again" in error_of(write(tmp_path / f"c{path.suffix}", rows + "\ufeff" + rows))
+    batch = read(path, bad_rows="skip", skipped_rows=SkippedRows(None))[0]
+    assert (batch.text, batch.rows.tolist()) == (["a", "a"], [2, 4])
+
+
+def test_a_text_that_is_the_name_of_its_column(tmp_path):
+    path = write(tmp_path / "a.csv", "text\ntext\n")
+    assert read(path, {"text": "text"}, need_label=False)[0].text == ["text"]
+
+
+@pytest.mark.parametrize("above", ["My report,,\n,,\n", "# of today\n\n"])
+def test_rows_above_the_header_are_told(tmp_path, above):
+    path = write(tmp_path / "a.csv", above + "id,label,text,domain\n1,x,a,b\n")
+    assert error_of(path).endswith("; row 3 holds these names: remove the rows above it.")
+
+
+def test_more_fields_than_names(tmp_path):
+    first, second, third = error_of(write(tmp_path / "a.csv", "text,domain,label\na, b,c,d\ne, f,c,d\ng\n")).split("\n")
+    assert first.endswith("it holds 'a |  b | c | d'; a field that holds a comma has to stand in quotes")
+    assert second.endswith("it holds 'e |  f | c | d'") and third.endswith("it holds 'g'")
+    by_r = error_of(write(tmp_path / "b.tsv", "text\tdomain\tlabel\n1\ta\tb\tc\n"))
+    assert by_r.endswith(" lacks a name for the first column, as R leaves out that of row names, add one")
+
+
+@pytest.mark.parametrize(("name", "line", "separator"), [("a.csv", "SEP=;", ";"), ("a.tsv", "sep=\t", "\t")])
+def test_the_line_of_the_separator_in_any_case_and_in_tsv(tmp_path, name, line, separator):
+    rows = "text,domain,label\na,b,c\n".replace(",", separator)
+    path = write(tmp_path / name, f"{line}\n{rows}")
+    if separator == ";":
+        with pytest.warns(UserWarning, match="as its first line shows, not a comma"):
+            assert rows_of(read(path)) == [("a", "b", "c")]
+    else:
+        assert rows_of(read(path)) == [("a", "b", "c")]

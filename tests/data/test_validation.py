@@ -124,9 +124,17 @@ def test_names_that_look_like_a_mistake(tmp_path):
     rows = [("a", "Books", "POS"), ("b", "books", "NEG")] * 5
     expected = "the domains 'Books' and 'books' differ in what is hard to see alone; are they one?"
     assert expected in validate(tmp_path, rows).warnings
+    rows = [("a", "books", "POS"), ("b", "books", "NaN")] * 5
+    assert "one of the classes is 'NaN', as programs write what is missing; is it a name?" in validate(
+        tmp_path, rows
+    ).warnings
     rows = [("a", "books", "POS"), ("b", "books", "NE\u200bG"), ("b", "dvd", "NEG")] * 5
     expected = r"the classes 'NEG' and 'NE\u200bG' differ in what is hard to see alone; are they one?"
     assert expected in validate(tmp_path, rows).warnings
+    rows = [("a", "books", "POS"), ("b", "books", "N\x00")] * 5
+    assert r"one of the classes is 'N\x00', with a character that cannot be seen." in validate(tmp_path, rows).warnings
+    rows = [("a", "books", "POS"), ("b", "\u200b", "NEG")] * 5
+    assert r"one of the domains is '\u200b', with a character that cannot be seen." in validate(tmp_path, rows).warnings
     rows = [("a", "books", "POS"), ("b", "books", "NEG")] * 5 + [("b", "books", "NGE")]
     found = [warning for warning in validate(tmp_path, rows).warnings if "single row" in warning]
     assert found == [
