@@ -189,7 +189,7 @@ def list_in_place_of_lines(bench: Bench) -> str:
     rows = [dict(zip(("text", "domain", "label"), row, strict=True)) for row in make_rows(48)]
     for indent in (None, 1):
         project.train_on(project.write("train.jsonl", json.dumps(rows, indent=indent)))
-        said = project.refuse("validate", words=("row 1", "object"))
+        said = project.refuse("validate", words=("JSON array", "one JSON object on each line"))
     return f"refused: {said}"
 
 
