@@ -12,7 +12,7 @@ from easymft.errors import CheckpointError, one_line
 from easymft.model_zoo.bert_files import CONFIG_FILE, GOOGLE_CONFIG_FILE
 from easymft.model_zoo.checkpoints import find_checkpoint, is_object_checkpoint
 from easymft.model_zoo.folders import near_names, restore_folder
-from easymft.model_zoo.foreign import describe_foreign, list_files
+from easymft.model_zoo.foreign import LFS_POINTER, describe_foreign, is_lfs_pointer, list_files
 from easymft.model_zoo.hub import fetch_from_hub, looks_like_hub_name
 from easymft.model_zoo.huggingface import INDEX_FILE, WEIGHTS_FILE
 from easymft.model_zoo.json_files import read_json
@@ -204,6 +204,8 @@ def _inner_folder(path: Path) -> Path | None:
         first = json.loads(file.read_text(encoding="utf-8"))[0]
         kind, inner = str(first["type"]), str(first["path"])
     except (OSError, ValueError, RecursionError, LookupError, TypeError) as error:
+        if is_lfs_pointer(file):
+            raise CheckpointError(f"{file}: {LFS_POINTER}") from error
         raise CheckpointError(f"{file}: no list of modules with type and path ({one_line(error)})") from error
     if kind.rpartition(".")[2] not in ("Transformer", "BERT"):
         raise CheckpointError(f"{file}: the first module is of type {kind}; expected a Transformer, a BERT's")
