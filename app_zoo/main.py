@@ -218,6 +218,10 @@ def _run(arguments: _Arguments) -> int:
         raise ConfigError(f"--mode is missing; one of {', '.join(MODES)} (see easymft --help)")
     if arguments.config is None:
         raise ConfigError("--config is missing; easymft --sample FOLDER writes some to begin with (see easymft --help)")
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError("the folder that the command runs in has been removed; go to another one (cd)") from None
     from easymft.config.loading import dump_config, load_config
     from easymft.data.sources import look_beside
 

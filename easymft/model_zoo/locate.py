@@ -177,7 +177,13 @@ def _check_run(path: Path) -> None:
         raise CheckpointError(f"{path}: a run with a model for each domain; name one of {list_names(domains)} in it")
     if not (path / _STATUS_FILE).is_file():
         return
-    mode = read_json(path / _STATUS_FILE).get("mode")
+    status = read_json(path / _STATUS_FILE)
+    mode = status.get("mode")
+    if mode in ("meta_tune", "finetune") and status.get("finished") is True:
+        raise CheckpointError(
+            f"{path / _BEST / CONFIG_FILE}: is missing, but the run of --mode {mode} has finished; put back a copy of "
+            f"{path / _BEST}, or train anew in another folder"
+        )
     if mode in ("meta_tune", "finetune"):
         raise CheckpointError(
             f"{path}: a run of --mode {mode} that has saved no model yet; let it end first (the same command goes on)"

@@ -274,6 +274,17 @@ def test_file_names_that_the_locale_cannot_have(config_file, tmp_path):
         assert result.stderr.endswith(end) and result.stderr.count("\n") == 1
 
 
+def test_the_folder_it_runs_in_is_gone(config_file, tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert command.main(["--mode", "finetune", "--config", config_file]) == 2
+    assert capsys.readouterr().err == (
+        "easymft: error: the folder that the command runs in has been removed; go to another one (cd)\n"
+    )
+
+
 def test_help_leaves_heavy_libraries_alone():
     """So that it is quick."""
     code = (
