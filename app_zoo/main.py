@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
@@ -19,6 +19,9 @@ from app_zoo.registry import MODES, resolve_application
 from app_zoo.usage import render_help, render_version
 from easymft.config.expectations import nearest
 from easymft.errors import ConfigError, EasyMFTError
+
+if TYPE_CHECKING:
+    from easymft.config.schema import ExperimentConfig
 
 # pydantic and the applications (TensorFlow) are imported inside the functions that need them, so that --help is quick.
 
@@ -32,6 +35,7 @@ _LESS_MEMORY = (
     "less is needed with train.accumulation_steps, train.gradient_checkpointing, a smaller batch_size "
     "(of mft.typicality, evaluation or prediction) or a shorter data.max_sequence_length"
 )
+_USE_UTF8 = "set PYTHONUTF8=1 in the environment"
 _BFLOAT16_VARIABLE = "TF_SET_ONEDNN_FPMATH_MODE"
 
 
@@ -55,9 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 after a user's mistake (told on stderr, a line for each), 130 after an interrupt.
     """
+    _open_closed_streams()
     _accept_any_character()
     try:
-        code = _run(_parse(list(sys.argv[1:] if argv is None else argv)))
+        code = _run(_parse(_readable(sys.argv[1:] if argv is None else argv)))
         sys.stdout.flush()
         return code
     except EasyMFTError as error:
@@ -76,6 +81,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("easymft: interrupted; the same command goes on (training: from the last saved state)", file=sys.stderr)
         return 130
+
+
+def _open_closed_streams() -> None:
+    """Lets the streams of a process that was started without them (`>&-`) lead nowhere.
+
+    Else the first files that the run opens would take their numbers, and what a library prints would go into them.
+    """
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  for as long as the process
+
+
+def _readable(words: Sequence[str]) -> list[str]:
+    """The words of the command.
+
+    Raises:
+        ConfigError: One holds bytes that are no text in the locale's encoding.
+    """
+    for word in words:
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            encoding = sys.getfilesystemencoding()
+            hint = "use other names" if encoding == "utf-8" else _USE_UTF8
+            raise ConfigError(f"{word!a}: is no text in the locale's encoding, {encoding}; {hint}")
+    return list(words)
+
+
+def _check_file_names(config: "ExperimentConfig") -> None:
+    """Raises ConfigError where a path cannot be a file's name in the locale: each would seem to be missing."""
+    data, prediction = config.data, config.prediction
+    paths: dict[str, list[str | None]] = {
+        "output_folder": [config.output_folder],
+        **{f"data.{split}_files": list(getattr(data, f"{split}_files")) for split in ("train", "dev", "test")},
+        "data.cache_folder": [data.cache_folder],
+        "model.weights": [config.model.weights],
+        "model.vocabulary_file": [config.model.vocabulary_file],
+        "model.cache_folder": [config.model.cache_folder],
+        "prediction.input_files": list(prediction.input_files),
+        "prediction.output_file": [prediction.output_file],
+    }
+    for setting, given in paths.items():
+        for path in filter(None, given):
+            try:
+                os.fsencode(path)
+            except UnicodeEncodeError:
+                encoding = sys.getfilesystemencoding()
+                raise ConfigError(
+                    f"{setting}: {path!a} cannot be a file's name in the locale's encoding, {encoding}; {_USE_UTF8}"
+                ) from None
 
 
 def _accept_any_character() -> None:
@@ -161,6 +218,10 @@ def _run(arguments: _Arguments) -> int:
         raise ConfigError(f"--mode is missing; one of {', '.join(MODES)} (see easymft --help)")
     if arguments.config is None:
         raise ConfigError("--config is missing; easymft --sample FOLDER writes some to begin with (see easymft --help)")
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError("the folder that the command runs in has been removed; go to another one (cd)") from None
     from easymft.config.loading import dump_config, load_config
     from easymft.data.sources import look_beside
 
@@ -168,6 +229,7 @@ def _run(arguments: _Arguments) -> int:
     if arguments.dump_config or arguments.mode is None:
         sys.stdout.write(dump_config(config))
         return 0
+    _check_file_names(config)
     _prepare_environment()
     warnings.showwarning = _teller()
     look_beside(Path(arguments.config).parent)

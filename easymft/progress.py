@@ -13,9 +13,15 @@ Advance = Callable[[int], None]
 _WIDTH_WITHOUT_TERMINAL = 200
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leaves to the caller what to do when nobody reads on; rich itself would end the process with code 1."""
+        raise
+
+
 def plain_console() -> Console:
     """A console on standard output for tables: as wide as the terminal; where there is none, as they need it."""
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH_WITHOUT_TERMINAL
     return console

@@ -69,3 +69,13 @@ def test_tables_are_as_wide_as_a_terminal_alone(terminal, monkeypatch):
     assert plain_console().width == 80
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert plain_console().width == 200
+
+
+def test_who_prints_decides_what_to_do_when_nobody_reads_on(monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        plain_console().print("text")

@@ -48,6 +48,7 @@ def run(app: Application) -> None:
     """Writes the scored file, prototypes.npz, typicality.md and .png, and TensorBoard's pages about them."""
     if app.folder.check(app.config, "typicality", app.inputs) and not app.dry_run:
         app.folder.tidy(app.config)
+        _check_scored(app)
         print(f"already finished: {app.folder.path}", flush=True)
         return
     maps = app.infer_maps()
@@ -69,6 +70,17 @@ def run(app: Application) -> None:
     changes = settings_for_training(app.config.data, scored_file, width)
     words = (f"{path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in changes.items())
     print(" ", " ".join(f"--set {shlex.quote(word)}" for word in words), flush=True)
+
+
+def _check_scored(app: Application) -> None:
+    """Raises ConfigError where the scored file of a finished run is gone or has other content."""
+    status = app.folder.status() or {}
+    if "scored_file" not in status or "scored_sha256" not in status:  # an earlier version's
+        return
+    file = app.folder.path / Path(status["scored_file"]).name  # the folder may have been moved
+    if not file.is_file() or file_digest(file) != status["scored_sha256"]:
+        found = "is not as it was written" if file.is_file() else "is missing"
+        raise ConfigError(f"{file}: {found}; put back a copy of it, or set runtime.overwrite to score anew")
 
 
 def settings_for_training(data: DataConfig, scored_file: Path, width: int) -> dict[str, Any]:

@@ -17,17 +17,18 @@ _NO_CUT = 1 << 20  # tokens; longer than any text
 
 
 def run(app: Application) -> None:
-    """Prints the report and writes it to validation.json."""
+    """Writes the report to validation.json and prints it."""
     count_tokens = _token_counter(app)
     target = app.folder.path / "validation.json"
     if not app.dry_run:
         check_writable("output_folder", app.folder.path)
     with app.skipped_rows("all") or nullcontext() as skipped_rows:
         report = validate_files(app.config.data, pair=app.pair, count_tokens=count_tokens, skipped_rows=skipped_rows)
-    print_report(report, plain_console())
-    if not app.dry_run:
+    if not app.dry_run:  # before it is shown, as perhaps nobody reads on
         with replacing(target) as part:
             part.write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print_report(report, plain_console())
+    if not app.dry_run:
         print(f"report: {target}", flush=True)
 
 

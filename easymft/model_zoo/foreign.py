@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+LFS_POINTER = "a Git LFS pointer, not the file itself; run git lfs pull"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _TRANSFORMERS = "convert it once where transformers is installed: AutoModel.from_pretrained(FOLDER"
 # In the order in which they are looked for: (patterns of names, what it is, what to do).
@@ -64,8 +65,9 @@ def describe_foreign(names: Iterable[str]) -> str | None:
 
 
 def list_files(folder: Path) -> list[str]:
-    """What a folder and the folders in it hold, by their paths in it, sorted."""
-    return sorted(str(entry.relative_to(folder)) for pattern in ("*", "*/*") for entry in folder.glob(pattern))
+    """What a folder and the folders in it hold, by their paths in it, sorted; hidden ones are no part of a model."""
+    found = (entry.relative_to(folder) for pattern in ("*", "*/*") for entry in folder.glob(pattern))
+    return sorted(str(path) for path in found if not any(part.startswith(".") for part in path.parts))
 
 
 def is_lfs_pointer(file: Path) -> bool:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from easymft.errors import CheckpointError, one_line
-from easymft.model_zoo.foreign import describe_foreign, is_lfs_pointer, list_files
+from easymft.model_zoo.foreign import LFS_POINTER, describe_foreign, is_lfs_pointer, list_files
 from easymft.model_zoo.tensor_store import TensorStore, list_names
 from easymft.model_zoo.weight_map import HEAD_BIAS, HEAD_KERNEL, get_variable, weight_rows
 
@@ -160,7 +160,9 @@ def _read_index(file: Path) -> dict[str, str]:
     """Tensor name -> file name."""
     try:
         weight_map = json.loads(file.read_text(encoding="utf-8"))["weight_map"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if is_lfs_pointer(file):
+            raise CheckpointError(f"{file}: {LFS_POINTER}") from error
         raise CheckpointError(f"{file}: no JSON object with a weight_map ({one_line(error)})") from error
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise CheckpointError(f"{file}: weight_map is {shorten(weight_map)}; expected tensor names and their files")

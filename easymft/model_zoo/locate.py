@@ -12,7 +12,7 @@ from easymft.errors import CheckpointError, one_line
 from easymft.model_zoo.bert_files import CONFIG_FILE, GOOGLE_CONFIG_FILE
 from easymft.model_zoo.checkpoints import find_checkpoint, is_object_checkpoint
 from easymft.model_zoo.folders import near_names, restore_folder
-from easymft.model_zoo.foreign import describe_foreign, list_files
+from easymft.model_zoo.foreign import LFS_POINTER, describe_foreign, is_lfs_pointer, list_files
 from easymft.model_zoo.hub import fetch_from_hub, looks_like_hub_name
 from easymft.model_zoo.huggingface import INDEX_FILE, WEIGHTS_FILE
 from easymft.model_zoo.json_files import read_json
@@ -177,7 +177,13 @@ def _check_run(path: Path) -> None:
         raise CheckpointError(f"{path}: a run with a model for each domain; name one of {list_names(domains)} in it")
     if not (path / _STATUS_FILE).is_file():
         return
-    mode = read_json(path / _STATUS_FILE).get("mode")
+    status = read_json(path / _STATUS_FILE)
+    mode = status.get("mode")
+    if mode in ("meta_tune", "finetune") and status.get("finished") is True:
+        raise CheckpointError(
+            f"{path / _BEST / CONFIG_FILE}: is missing, but the run of --mode {mode} has finished; put back a copy of "
+            f"{path / _BEST}, or train anew in another folder"
+        )
     if mode in ("meta_tune", "finetune"):
         raise CheckpointError(
             f"{path}: a run of --mode {mode} that has saved no model yet; let it end first (the same command goes on)"
@@ -204,6 +210,8 @@ def _inner_folder(path: Path) -> Path | None:
         first = json.loads(file.read_text(encoding="utf-8"))[0]
         kind, inner = str(first["type"]), str(first["path"])
     except (OSError, ValueError, RecursionError, LookupError, TypeError) as error:
+        if is_lfs_pointer(file):
+            raise CheckpointError(f"{file}: {LFS_POINTER}") from error
         raise CheckpointError(f"{file}: no list of modules with type and path ({one_line(error)})") from error
     if kind.rpartition(".")[2] not in ("Transformer", "BERT"):
         raise CheckpointError(f"{file}: the first module is of type {kind}; expected a Transformer, a BERT's")

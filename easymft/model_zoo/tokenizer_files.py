@@ -9,6 +9,7 @@ from typing import Any
 from easymft.data.vocabulary import AddedToken, Vocabulary, read_tokens
 from easymft.errors import CheckpointError
 from easymft.model_zoo.added_tokens import join_added
+from easymft.model_zoo.foreign import LFS_POINTER, is_lfs_pointer
 from easymft.model_zoo.json_files import write_json
 from easymft.model_zoo.tokenizer_config import (
     BERT_NAMES,
@@ -97,15 +98,21 @@ def _read_tokens(
 ) -> tuple[Sequence[str], str]:
     """The vocabulary's own tokens and their file."""
     if vocabulary_file is not None:
-        return read_tokens(vocabulary_file), vocabulary_file
+        return _read_lines(Path(vocabulary_file)), vocabulary_file
     if folder is not None and (folder / VOCABULARY_FILE).is_file():
-        tokens = read_tokens(folder / VOCABULARY_FILE)
+        tokens = _read_lines(folder / VOCABULARY_FILE)
         if rules is None:
             return tokens, str(folder / VOCABULARY_FILE)
         _check_same(folder / VOCABULARY_FILE, tokens, rules)
     if folder is not None and rules is not None:
         return rules.tokens(str(folder / TOKENIZER_FILE)), str(folder / TOKENIZER_FILE)
     raise CheckpointError(f"{folder}: no {VOCABULARY_FILE} or {TOKENIZER_FILE}; give model.vocabulary_file")
+
+
+def _read_lines(file: Path) -> Sequence[str]:
+    if is_lfs_pointer(file):
+        raise CheckpointError(f"{file}: {LFS_POINTER}")
+    return read_tokens(file)
 
 
 def _check_same(file: Path, tokens: Sequence[str], rules: TokenizerJson) -> None:

@@ -197,6 +197,20 @@ def test_scored_rows(copy):
     copy.succeed("meta_tune", *words, dry_run=True)
 
 
+def test_scored_rows_of_a_finished_run(copy):
+    """A run whose file is gone is not called finished."""
+    file, folder = copy.folder / "new" / "scored.tsv", f"output_folder={copy.folder}/new"
+    copy.succeed("typicality", folder)
+    content = file.read_bytes()
+    file.write_bytes(content[:-30])
+    assert "is not as it was written; put back" in refuse(copy, "typicality", file, folder)
+    file.unlink()
+    assert "is missing; put back" in refuse(copy, "typicality", file, folder)
+    file.write_bytes(content)
+    copy.succeed("typicality", folder)
+    assert file.read_bytes() == content
+
+
 def test_an_export(copy):
     copy.succeed("export")
     (file,) = copy.folder.glob("domains/saved_model/book/1/variables/variables.data-*")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
@@ -242,6 +243,48 @@ def test_nobody_reads_on():
     process.stdin.close()
     assert (process.stderr.read(), process.wait()) == ("", 2)
     process.stderr.close()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_started_without_a_stream(number):
+    """As with `>&-`; files that are opened then do not take the stream's place."""
+    code = "import os, app_zoo.main as m; c = m.main(['--mode', 'none']); os._exit(c + (os.open('.', 0) <= 2))"
+    result = subprocess.run(
+        ["bash", "-c", f'"$0" -c "$1" {number}>&-', sys.executable, code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert ("unknown mode" in result.stderr, result.stderr.count("\n")) == ((True, 1) if number == 1 else (False, 0))
+
+
+def test_file_names_that_the_locale_cannot_have(config_file, tmp_path):
+    """One line says so, in place of a file that seems to be missing, or of bytes taken for a name."""
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    config = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    config["output_folder"] = "\u043f\u0430\u043f\u043a\u0430"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(config), encoding="utf-8")
+    program = [sys.executable, "-m", "app_zoo.main", "--mode", "finetune", "--config"]
+    end = "; set PYTHONUTF8=1 in the environment\n"
+    for words, begin in (
+        ([other], "output_folder: '\\u043f\\u0430\\u043f\\u043a\\u0430' cannot be a file's name in the locale's"),
+        ([config_file, "--set", "output_folder=\u00e9"], "'output_folder=\\udcc3\\udca9': is no text in the locale's"),
+    ):
+        result = subprocess.run([*program, *words], capture_output=True, text=True, env=environment, check=False)
+        assert result.returncode == 2
+        assert result.stderr.startswith(f"easymft: error: {begin}")
+        assert result.stderr.endswith(end) and result.stderr.count("\n") == 1
+
+
+def test_the_folder_it_runs_in_is_gone(config_file, tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert command.main(["--mode", "finetune", "--config", config_file]) == 2
+    assert capsys.readouterr().err == (
+        "easymft: error: the folder that the command runs in has been removed; go to another one (cd)\n"
+    )
 
 
 def test_help_leaves_heavy_libraries_alone():

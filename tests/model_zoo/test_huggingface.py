@@ -237,6 +237,23 @@ def test_git_lfs_pointers_are_named(tiny_copy):
     assert failure(tiny_copy).endswith("config.json: cannot be read as JSON (a Git LFS pointer; run git lfs pull)")
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "model.safetensors.index.json", "modules.json"])
+def test_git_lfs_pointers_beside_the_weights_are_named(tiny_copy, name):
+    (tiny_copy / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 90\n")
+    if name != "vocab.txt":
+        (tiny_copy / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError) as caught:
+        load_pretrained(ModelConfig(weights=str(tiny_copy)), seed=1)
+    assert str(caught.value) == f"{tiny_copy / name}: a Git LFS pointer, not the file itself; run git lfs pull"
+
+
+def test_hidden_folders_are_no_weights(tiny_copy):
+    """Such as Keras' own, `.keras`, in a home folder."""
+    (tiny_copy / ".keras").mkdir()
+    (tiny_copy / "model.safetensors").unlink()
+    assert "found .keras, config.json, tokenizer_config.json, vocab.txt" in failure(tiny_copy)
+
+
 @pytest.mark.parametrize("length", [0, 3, 400, -1])
 def test_truncated_file_is_one_clear_line(tiny_copy, length):
     file = tiny_copy / "model.safetensors"

@@ -160,6 +160,15 @@ def test_sentence_transformers_folders(tiny, tmp_path):
     assert locate_weights(str(new)).folder == new
 
 
+def test_a_finished_run_whose_model_is_gone(tmp_path):
+    (tmp_path / "best").mkdir()
+    (tmp_path / "run.json").write_text('{"mode": "meta_tune", "finished": true}')
+    assert failure(tmp_path) == (
+        f"{tmp_path / 'best' / 'config.json'}: is missing, but the run of --mode meta_tune has finished; put back a "
+        f"copy of {tmp_path / 'best'}, or train anew in another folder"
+    )
+
+
 def test_runs_without_a_model(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
