@@ -35,7 +35,9 @@ _FIXED = {
     "layer_norm_eps": LAYER_NORM_EPSILON,
     "position_embedding_type": "absolute",
     "is_decoder": False,
+    "is_encoder_decoder": False,
     "add_cross_attention": False,
+    "quantization_config": None,
 }
 
 
@@ -120,6 +122,9 @@ class EncoderConfig:
         for key, expected in _FIXED.items():
             if values.get(key, expected) != expected:
                 raise CheckpointError(f"{source}: {key} is {shorten(values[key])}; only {expected!r} is supported")
+        own_code = values.get("auto_map")
+        if isinstance(own_code, dict) and any(key.startswith("AutoModel") for key in own_code):
+            raise CheckpointError(f"{source}: auto_map is {shorten(own_code)}: a network of its own code, not BERT's")
         activation = values.get("hidden_act", "gelu")
         if not isinstance(activation, str) or activation not in _FROM_HUGGINGFACE_ACTIVATION:
             expected_names = ", ".join(_FROM_HUGGINGFACE_ACTIVATION)
