@@ -70,16 +70,22 @@ def render_table(outcomes: list[Outcome]) -> str:
     lines = []
     for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
         lines += ["", f"## {kind}", "", "| reported | what was tried | what EasyMFT does |", "|---|---|---|"]
-        for _, trial, passed, said in (outcome for outcome in outcomes if outcome.kind == kind):
-            report = re.sub("/(issues|pull)/", "#", trial.link.removeprefix("https://github.com/"))
-            outcome = _cell(said) if passed else f"**Not yet as expected** ({_cell(trial.expected)}): {_cell(said)}"
-            where = f"[{report}]({trial.link})" if report else "a neighbour"
-            lines.append(f"| {where} | {_cell(trial.tried)} | {outcome} |")
+        lines += ["".join(_row(outcome)) for outcome in outcomes if outcome.kind == kind]
     return "\n".join(lines) + "\n"
 
 
+def _row(outcome: Outcome) -> tuple[str, str]:
+    """A trial's row: what was tried, which tells it from others, and what came of it."""
+    trial, said = outcome.trial, _cell(outcome.said)
+    report = re.sub("/(issues|pull)/", "#", trial.link.removeprefix("https://github.com/"))
+    where = f"[{report}]({trial.link})" if report else "a neighbour"
+    said = said if outcome.passed else f"**Not yet as expected** ({_cell(trial.expected)}): {said}"
+    return f"| {where} | {_cell(trial.tried)} |", f" {said} |"
+
+
 def _cell(text: str) -> str:
-    text = " ".join(text.split()).replace("|", r"\|").replace("<", "&lt;")
+    text = " ".join(text.replace(str(Path.cwd()), "the current folder").split())
+    text = text.replace("|", r"\|").replace("<", "&lt;")
     return text if len(text) < 400 else text[:400] + " ..."
 
 
@@ -96,17 +102,25 @@ def write_table(path: Path, table: str) -> None:
     path.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
 
 
+def write_rows(path: Path, outcomes: list[Outcome]) -> None:
+    """Renews the rows of some trials in a document that has them."""
+    rows = dict(map(_row, outcomes))
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines):
+        tried = next((tried for tried in rows if line.startswith(tried)), None)
+        lines[number] = line if tried is None else tried + rows[tried]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
 def main() -> int:
     """Runs the trials."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="trials; all unless given")
-    parser.add_argument("--write", type=Path, help="a document to put the table of outcomes into")
+    parser.add_argument("--write", type=Path, help="a document whose table, or rows of named trials, are written anew")
     parser.add_argument("--failures", action="store_true", help="print those alone that failed")
     arguments = parser.parse_args()
     trials = find_trials()
     unknown = set(arguments.names) - {trial.name for _, trial in trials}
-    if arguments.names and arguments.write:
-        parser.error("--write takes no names of trials, as it writes the outcomes of all")
     if unknown:
         parser.error(
             f"no such trial: {', '.join(sorted(unknown))}; expected some of "
@@ -126,7 +140,9 @@ def main() -> int:
                 print(f"{trial.name}: {verdict}: {' '.join(outcome.said.split())} [{seconds:.1f} s]", flush=True)
     failed = sum(not outcome.passed for outcome in outcomes)
     print(f"{len(outcomes)} trials, {failed} failed")
-    if arguments.write:
+    if arguments.write and arguments.names:
+        write_rows(arguments.write, outcomes)
+    elif arguments.write:
         write_table(arguments.write, render_table(outcomes))
     return 1 if failed else 0
 
