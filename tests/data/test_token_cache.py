@@ -191,6 +191,7 @@ def test_finished_cache_is_reused(build, count_builds, tmp_path):
             np.testing.assert_array_equal(tokens.features(np.arange(5), 10)[name], values)
 
 
+@pytest.mark.filterwarnings("ignore:.*data.sheet is 'one', which is for xlsx")
 @pytest.mark.parametrize(
     "change",
     [

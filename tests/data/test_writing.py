@@ -1,6 +1,6 @@
 import csv
 import json
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 
 import openpyxl
 import pyarrow as pa
@@ -150,7 +150,7 @@ def test_excel(tmp_path):
     own = [2**60, 1.5, True, float("nan")]
     table = pa.table({"text": ["=1+1", "#N/A", "a\nb", "日本"], "n": [1, 2, 3, None]})
     table = table.append_column("day", pa.array([date(2020, 1, 2), date(1850, 1, 2), None, None]))
-    table = table.append_column("at", pa.array([datetime(2020, 1, 2, tzinfo=UTC)] + [None] * 3))
+    table = table.append_column("at", pa.array([datetime(2020, 1, 2, tzinfo=timezone.utc)] + [None] * 3))
     form = TableForm(tmp_path / "x.xlsx", sheet="Rows")
     write(form, (table.slice(0, 3), {"p": [0.25, None, 0.5]}), (table.slice(3), {"p": [1.0]}))
     sheet = openpyxl.load_workbook(form.path)["Rows"]
