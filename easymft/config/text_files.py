@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from easymft.config.data_section import DataConfig
 
+_OF_HOST_NAMES = ("idna", "punycode")
+
 
 def find_text_file_problems(data: DataConfig) -> Iterator[tuple[str, str]]:
     """Yields (path of a setting, what was expected) for those that no text file can be read with."""
@@ -23,7 +25,6 @@ def _is_encoding(name: str) -> bool:
     try:
         "".encode(name)  # which those of Python's codecs refuse that turn something else into something else
         codecs.getincrementaldecoder(name)
-        b"\xff".decode(name, "replace")  # which idna and punycode refuse, that are for names of hosts
+        return codecs.lookup(name).name not in _OF_HOST_NAMES
     except (LookupError, ValueError):
         return False
-    return True
