@@ -46,7 +46,7 @@ def progress_bar(
 
     Args:
         name: What is being done, such as "tokenising the train files".
-        total: Of the units; None where it is not known.
+        total: The number of units; None where it is not known.
         show: False: no bar, and nothing is said at the end.
         unit: What is counted.
         told: Print a line when the block has ended well: the name, the count and the time it took.

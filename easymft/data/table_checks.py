@@ -94,9 +94,9 @@ def check_rows(form: TableForm, table: pa.Table, names: Sequence[str], row_name:
     """Checks that a file can hold rows.
 
     Args:
-        form: Of the file to be written.
+        form: The form of the file to be written.
         table: The user's own columns.
-        names: Of the columns that will be added.
+        names: The names of the columns that will be added.
         row_name: Index of a row in `table` -> what to call it.
 
     Raises:

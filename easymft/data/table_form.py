@@ -26,10 +26,10 @@ class TableForm:
     Attributes:
         path: Its name, which ends in one of `ENDINGS`, in capitals or not.
         header: Whether its first row holds the columns' names; in TSV, CSV and Excel alone.
-        separator: Of TSV and CSV.
+        separator: The character between fields of TSV and CSV.
         quoted: TSV and CSV: whether fields are put in quotes where they need it; else some texts cannot be written.
-        line_end: Of TSV and CSV.
-        encoding: Of TSV, CSV and JSON Lines.
+        line_end: The end of each line of TSV and CSV.
+        encoding: The encoding of TSV, CSV and JSON Lines.
         sheet: The name of the sheet of an Excel file.
         named: Whether the user named the file, so that no other form can take its place.
         note: Why it is not of the input's form; "" where it is.

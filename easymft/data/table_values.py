@@ -44,8 +44,8 @@ def unite(known: pa.Schema | None, found: pa.Schema) -> pa.Schema:
     """The types of columns that can hold what two tables of the same columns hold.
 
     Args:
-        known: Of the first one; None where there was none.
-        found: Of the other one.
+        known: The first table's types; None where there was none.
+        found: The other table's types.
 
     Returns:
         The types; where none can hold both, texts of JSON (`is_json`).

@@ -142,7 +142,7 @@ def cached_embeddings(folder: Path, embed: Callable[[Path], np.ndarray]) -> np.n
     """The embeddings of an earlier call, or new ones where there are none, or damaged ones.
 
     Args:
-        folder: Of a name that says what they are made of; nobody else may be at work in it.
+        folder: Where they are kept, under a name that says what they are made of; nobody else may be at work in it.
         embed: Writes them into a file, [N, d] float32.
 
     Returns:
