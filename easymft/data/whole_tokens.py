@@ -19,7 +19,7 @@ class WholeTokens(tf.Module):
 
         Args:
             characters: The character that takes the place of each token; at least one.
-            name: Of the module.
+            name: The name of the module.
         """
         super().__init__(name=name)
         # RE2 takes the first alternative that fits; so the longest stand first.
